@@ -1,0 +1,106 @@
+"""What lastack can do: one table over the closed set of actions, and the step, which is the grain of an act.
+
+A step is one member's replacement, one sysctl name in one namespace, or one dump series. Used by the ladder
+(what is disruptive), executors (what to do) and runbook (what was meant).
+"""
+
+import dataclasses
+from typing import NewType
+
+from lastack.engine import samples
+from lastack.policy import valid, vocabulary
+
+IncidentId = NewType("IncidentId", str)
+StepId = NewType("StepId", str)
+MemberName = NewType("MemberName", str)
+Incarnation = NewType("Incarnation", str)
+"""Which life of a member this is: pid + start time, InvocationID, pod UID + container id. Opaque; only compared."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Nature:
+    """What an action does to the service, whatever its settings."""
+
+    disruptive: bool
+    at_suspicion: bool
+    """Harmless enough to start while the trigger is still pending."""
+
+
+NATURES: dict[vocabulary.ActionKind, Nature] = {
+    vocabulary.ActionKind.THREAD_DUMP: Nature(disruptive=False, at_suspicion=True),
+    vocabulary.ActionKind.SYSCTL: Nature(disruptive=False, at_suspicion=False),
+    vocabulary.ActionKind.ROLLING_RESTART: Nature(disruptive=True, at_suspicion=False),
+}
+
+
+def kind_of(action: valid.Action) -> vocabulary.ActionKind:
+    """Name the kind of a stage's action; a new action fails the type check here first."""
+    match action:
+        case valid.ThreadDump():
+            return vocabulary.ActionKind.THREAD_DUMP
+        case valid.SysctlTuning():
+            return vocabulary.ActionKind.SYSCTL
+        case valid.RollingRestart():
+            return vocabulary.ActionKind.ROLLING_RESTART
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DumpSeries:
+    """Take dumps of every process of the member."""
+
+    settings: valid.ThreadDump
+    pids: tuple[samples.Pid, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SysctlWrite:
+    """Lease one name in the network namespace of `pid`; `namespace` is the inode that it must have.
+
+    `original` is the value that was seen when the step was planned: it is in the ledger before anything is
+    written, and the step is refused when the value is another one by then.
+    """
+
+    name: str
+    value: str
+    original: str
+    scope: str
+    pid: samples.Pid
+    namespace: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Replacement:
+    """Replace one member and wait until it is ready again."""
+
+    settings: valid.RollingRestart
+    probe: valid.HttpProbe | None
+    ports: frozenset[int]
+
+
+Work = DumpSeries | SysctlWrite | Replacement
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Step:
+    """One act: what to do, to which life of which member, for which incident and stage."""
+
+    id: StepId
+    incident: IncidentId
+    target: valid.Target
+    target_name: str
+    member: MemberName
+    expected: Incarnation
+    stage: valid.StageName
+    mode: vocabulary.Mode
+    work: Work
+
+    @property
+    def kind(self) -> vocabulary.ActionKind:
+        """The kind of action that this step is the grain of."""
+        match self.work:
+            case DumpSeries():
+                return vocabulary.ActionKind.THREAD_DUMP
+            case SysctlWrite():
+                return vocabulary.ActionKind.SYSCTL
+            case Replacement():
+                return vocabulary.ActionKind.ROLLING_RESTART

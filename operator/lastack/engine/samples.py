@@ -1,0 +1,193 @@
+"""What was seen at one instant. Made by sensors, read by engine.signals; holds no decisions.
+
+A `Look` is one listener as one owner has it; a `Window` is the same listener and owner at several instants.
+Large sets of sockets are columns (arrays of equal length), because a hundred thousand small objects are
+a hundred megabytes.
+"""
+
+import dataclasses
+import datetime as dt
+from array import array
+from collections.abc import Mapping
+from typing import Literal, NewType
+
+from lastack.engine import instants
+
+Pid = NewType("Pid", int)
+Family = Literal["inet", "inet6"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Missing:
+    """Why something could not be read; never replaced by 0.
+
+    `inherent` is true for what a listener of this kind can never have: nothing is wrong, and no right would help.
+    """
+
+    why: str
+    fix: str | None = None
+    inherent: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class ListenerAddress:
+    """Where a listener listens: `*` is dual-stack, `0.0.0.0` IPv4, `::` IPv6 only; no brackets."""
+
+    address: str
+    port: int
+    family: Family
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class QueuedRows:
+    """Connections that the kernel finished and the application has not accepted: inode 0, one element each.
+
+    `ages_ms` counts from the end of the handshake (tcpi_last_data_sent: such a socket never sent data).
+    """
+
+    cookies: array[int]
+    ages_ms: array[int]
+    close_wait: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CloseWaitRows:
+    """Accepted connections whose peer has sent its FIN and that the application has not closed, one element each.
+
+    `unread` is Recv-Q in bytes, the FIN counting one. `ages_ms` is the time since the FIN, or an upper bound of it
+    under keep-alive, whose answered probes reset the kernel's own figure. `sent_ms` is the time since the
+    application last sent data on the socket.
+    """
+
+    cookies: array[int]
+    inodes: array[int]
+    unread: array[int]
+    ages_ms: array[int]
+    sent_ms: array[int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PeerCount:
+    """How many CLOSE_WAIT sockets one peer address has; v4-mapped addresses are IPv4."""
+
+    address: str
+    close_wait: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ListenerSample:
+    """One LISTEN socket and the connections that belong to it.
+
+    `depth` and `limit` are of the accept queue; the limit was frozen when listen() ran. `drops` counts since the
+    socket was made (sk_drops), for any reason, stray segments included. A new `cookie` is a new listen socket,
+    whose counters start again.
+    """
+
+    address: ListenerAddress
+    cookie: int
+    depth: int
+    limit: int
+    drops: int | Missing
+    queued: QueuedRows | Missing
+    close_wait: CloseWaitRows
+    vanished_open: int | Missing
+    """Accepted CLOSE_WAIT rows that vanished since the look before while their descriptor stayed open."""
+    established: int | Missing
+    syn_received: int | Missing
+    reuseport: bool
+    peers: tuple[PeerCount, ...]
+    peers_omitted: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProcessSample:
+    """One process at one instant; `started` is since boot and, with the pid, says which process it is."""
+
+    pid: Pid
+    parent: Pid | None
+    command: str
+    started: dt.timedelta
+    open_files: int | Missing
+    open_files_limit: int | Missing
+    threads: int | Missing
+    outbound: int | Missing = Missing("not looked at")
+    """CLOSE_WAIT sockets of this process whose local port has no listener."""
+    unit: str | None = None
+    container: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NamespaceSample:
+    """What the kernel counts per network namespace: ambient, never of one listener.
+
+    `counters` are TcpExt and Tcp names as in /proc/net/netstat and snmp (ListenDrops, PassiveOpens, ...).
+    `sysctls` are values as text, by name (net.core.somaxconn, ...).
+    """
+
+    inode: int
+    counters: Mapping[str, int] | Missing
+    sysctls: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Owner:
+    """The processes that hold one listening socket.
+
+    `pid` is the owner whose parent is not an owner (PID 1 only if it is alone; several left: the youngest); None
+    where no owner can be seen, and `missing` then says why.
+    """
+
+    pid: Pid | None
+    processes: tuple[ProcessSample, ...]
+    missing: Missing | None = None
+
+    @property
+    def main(self) -> ProcessSample | None:
+        """The process that `pid` names."""
+        return next((process for process in self.processes if process.pid == self.pid), None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """One listener as one owner has it, at one instant."""
+
+    at: instants.Now
+    listener: ListenerSample
+    owner: Owner
+    namespace: NamespaceSample
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sample:
+    """Everything that was asked for, at one instant. `missing` holds what was asked and could not be seen."""
+
+    at: instants.Now
+    looks: tuple[Look, ...]
+    missing: tuple[tuple[str, Missing], ...] = ()
+    """(what, why): what is a selector such as `pid/900`, `netns//run/x`, `unit/x.service`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Window:
+    """The same listener and owner at one or more instants, oldest first."""
+
+    looks: tuple[Look, ...]
+
+    @property
+    def first(self) -> Look:
+        """The oldest look."""
+        return self.looks[0]
+
+    @property
+    def last(self) -> Look:
+        """The newest look."""
+        return self.looks[-1]
+
+    @property
+    def length(self) -> dt.timedelta:
+        """Time from the first look to the last; zero with one look, which has no rates."""
+        return self.last.at.since(self.first.at)

@@ -1,0 +1,1 @@
+"""What may be done: policies as frozen values, their reading and their checking. Pure."""

@@ -1,0 +1,154 @@
+"""A policy as everyone uses it: frozen, complete, every value of its final type.
+
+Made only by policy.loading from a document that policy.schema accepted; read by engine, executors and hosts.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+from typing import Literal, NewType
+
+from lastack import quantities
+from lastack.policy import vocabulary
+
+PolicyName = NewType("PolicyName", str)
+StageName = NewType("StageName", str)
+TriggerName = NewType("TriggerName", str)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SystemdTarget:
+    """Units by name or glob ("device-api@*.service"); each running unit is a member."""
+
+    units: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SupervisedTarget:
+    """The members of lastack's own small supervisor, found by its control socket's name in the state directory."""
+
+    name: str
+
+
+Target = SystemdTarget | SupervisedTarget
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HttpProbe:
+    """A real request to each member; `ports` empty means the member's listener. Statuses are inclusive ranges."""
+
+    path: str
+    expect: tuple[tuple[int, int], ...]
+    timeout: dt.timedelta
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DiagnosisTrigger:
+    """Fires when a member has one of these diagnoses."""
+
+    name: TriggerName
+    diagnoses: frozenset[vocabulary.DiagnosisCode]
+    sustained_for: dt.timedelta
+    clear_for: dt.timedelta
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SignalTrigger:
+    """Fires when a signal is above `raise_above`, clears below `clear_below`; in the signal's own unit."""
+
+    name: TriggerName
+    signal: vocabulary.SignalName
+    raise_above: float
+    clear_below: float
+    sustained_for: dt.timedelta
+    clear_for: dt.timedelta
+
+
+Trigger = DiagnosisTrigger | SignalTrigger
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ThreadDump:
+    """`count` dumps `every` so long; a disruptive stage waits at most `wait_at_most` for them."""
+
+    count: int
+    every: dt.timedelta
+    max_pause: dt.timedelta
+    wait_at_most: dt.timedelta
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SysctlTuning:
+    """Net sysctls by name and the value as text; each is leased and given back after `restore_after`.
+
+    `scope` "host" allows the host's own network namespace; "member" only a namespace of the member's own.
+    """
+
+    values: Mapping[str, str]
+    restore_after: dt.timedelta | None
+    scope: Literal["member", "host"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RollingRestart:
+    """Sick members, one after the other: ready within `ready_within`, then watched for `warm_for`."""
+
+    ready_within: dt.timedelta
+    warm_for: dt.timedelta
+
+
+Action = ThreadDump | SysctlTuning | RollingRestart
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of the ladder. `when` empty means any diagnosis. `settle` is waited after acting, before judging."""
+
+    name: StageName
+    action: Action
+    when: frozenset[vocabulary.DiagnosisCode]
+    settle: dt.timedelta
+    mode: vocabulary.Mode
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RestartBudget:
+    """At most `maximum` restarts of a target in any span of `per`; restarts by others count."""
+
+    maximum: int
+    per: dt.timedelta
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What holds, whatever the diagnosis says."""
+
+    warm_up: dt.timedelta
+    min_process_age: dt.timedelta
+    cooldown: dt.timedelta
+    restarts: RestartBudget
+    min_available: int | quantities.Share
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Policy:
+    """One RemediationPolicy. `text` is the whole file part that it came from, `digest` "sha256:" + its SHA-256."""
+
+    name: PolicyName
+    mode: vocabulary.Mode
+    target: Target
+    ports: frozenset[int]
+    probe: HttpProbe | None
+    sample_every: dt.timedelta
+    triggers: tuple[Trigger, ...]
+    stages: tuple[Stage, ...]
+    limits: Limits
+    text: str
+    digest: str
+    source: str
+    """FILE:LINE of the document."""
+
+    @property
+    def target_name(self) -> str:
+        """The name of the target in ledger entries and incident ids: the policy's own name."""
+        return self.name

@@ -1,0 +1,1 @@
+"""What happened: ledger entries, their chain, what they add up to, and how they read. Pure."""
