@@ -1,0 +1,156 @@
+"""The words of inet_diag: requests, the fixed part of a row, its attributes, tcp_info (linux/inet_diag.h).
+
+Called by sock_diag, close_waits and socket_tables. All offsets count from the start of the netlink message.
+"""
+
+import dataclasses
+import enum
+import struct
+
+from lastack import errors
+from lastack.kernel import netlink
+
+# One walk over the hash for both address families; SOCK_DIAG_BY_FAMILY needs two.
+GETSOCK_BOTH_FAMILIES = 18
+GETSOCK_BY_FAMILY = 20
+
+INET, INET6 = 2, 10
+_TCP = 6
+
+# struct inet_diag_msg after the 16 bytes of the netlink header.
+FAMILY, STATE, TIMER = 16, 17, 18
+LOCAL_PORT, PEER_PORT, LOCAL_ADDRESS, PEER_ADDRESS = 20, 22, 24, 40
+COOKIE, EXPIRES, RQUEUE, WQUEUE, UID, INODE = 60, 68, 72, 76, 80, 84
+ATTRIBUTES = 88
+
+# tcp_info, counted from its own start; last_ack_sent (48) is never filled by the kernel.
+TCP_INFO_LAST_DATA_SENT, TCP_INFO_LAST_DATA_RECV, TCP_INFO_LAST_ACK_RECV = 44, 52, 56
+SKMEMINFO_DROPS = 8 * 4
+
+_REQUEST_BOTH = struct.Struct("=BBBB48xII")
+_REQUEST_FAMILY = struct.Struct("=BBBxI48x")
+_ATTRIBUTE = struct.Struct("=HH")
+_REQUEST_BYTECODE = 1
+
+
+class State(enum.IntEnum):
+    """TCP states as the kernel numbers them (net/tcp_states.h)."""
+
+    ESTABLISHED = 1
+    SYN_SENT = 2
+    SYN_RECV = 3
+    FIN_WAIT1 = 4
+    FIN_WAIT2 = 5
+    TIME_WAIT = 6
+    CLOSE = 7
+    CLOSE_WAIT = 8
+    LAST_ACK = 9
+    LISTEN = 10
+    CLOSING = 11
+
+
+class Extension(enum.IntEnum):
+    """Attributes that a dump carries only when they are asked for, by their number."""
+
+    TCP_INFO = 2
+    SKMEMINFO = 7
+
+
+class Attribute(enum.IntEnum):
+    """Attributes that we read."""
+
+    TCP_INFO = 2
+    SKMEMINFO = 7
+    SKV6ONLY = 11
+    CGROUP_ID = 21
+
+
+class Timer(enum.IntEnum):
+    """Which timer of a socket is running (`idiag_timer`)."""
+
+    NONE = 0
+    RETRANSMIT = 1
+    KEEPALIVE = 2
+    TIME_WAIT = 3
+    ZERO_WINDOW_PROBE = 4
+
+
+def request(
+    states: frozenset[State], *, family: int | None, extensions: frozenset[Extension], program: bytes
+) -> tuple[int, bytes]:
+    """Message type and payload of a dump; `family` None asks for both families in one walk."""
+    mask = 0
+    for state in states:
+        mask |= 1 << state
+    extra = 0
+    for extension in extensions:
+        extra |= 1 << (extension - 1)
+    filtered = _ATTRIBUTE.pack(4 + len(program), _REQUEST_BYTECODE) + program if program else b""
+    if family is None:
+        return GETSOCK_BOTH_FAMILIES, _REQUEST_BOTH.pack(0, 0, 0, extra, mask, 0) + filtered
+    return GETSOCK_BY_FAMILY, _REQUEST_FAMILY.pack(family, _TCP, extra, mask) + filtered
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the attributes stand in a row: number of the attribute -> (offset of its payload, bytes)."""
+
+    places: dict[int, tuple[int, int]]
+
+    def word(self, attribute: Attribute, offset: int, width: int = 4) -> int | None:
+        """The offset in the message of `width` bytes of an attribute; None when it is absent or shorter."""
+        place = self.places.get(attribute)
+        if place is None or place[1] < offset + width:
+            return None
+        return place[0] + offset
+
+
+def layout(block: netlink.Block, index: int = 0) -> Layout:
+    """Read the attribute headers of one row. Raises KernelReplyError when they do not fill it exactly."""
+    places: dict[int, tuple[int, int]] = {}
+    start = index * block.stride
+    (length,) = struct.unpack_from("=I", block.records, start)
+    at = ATTRIBUTES
+    while at + 4 <= length:
+        size, kind = _ATTRIBUTE.unpack_from(block.records, start + at)
+        if size < 4 or at + size > length:
+            raise errors.KernelReplyError(
+                f"attribute {kind} at byte {at} of a socket row claims {size} bytes, the row has {length - at} left"
+            )
+        places[kind] = (at + 4, size - 4)
+        at += (size + 3) & ~3
+    if at < length:
+        raise errors.KernelReplyError(f"{length - at} stray bytes at the end of a socket row of {length}")
+    return Layout(places)
+
+
+def same_layout(block: netlink.Block, found: Layout) -> bool:
+    """Every row of the block has its attribute headers at the places of `found`."""
+    return all(block.is_constant(place - 4, 4) for place, _ in found.places.values())
+
+
+def by_layout(block: netlink.Block) -> list[tuple[netlink.Block, Layout]]:
+    """Cut a block into blocks whose rows all have one attribute layout; usually it is one already."""
+    first = layout(block)
+    if same_layout(block, first):
+        return [(block, first)]
+    groups: dict[tuple[tuple[int, tuple[int, int]], ...], list[bytearray]] = {}
+    for index in range(block.count):
+        found = layout(block, index)
+        record = block.records[index * block.stride : (index + 1) * block.stride]
+        groups.setdefault(tuple(found.places.items()), []).append(record)
+    return [
+        (netlink.Block(bytearray().join(records), block.stride, len(records)), Layout(dict(places)))
+        for places, records in groups.items()
+    ]
+
+
+def check_rows(block: netlink.Block, states: frozenset[State]) -> None:
+    """Raise KernelReplyError unless every row has a family of ours and a state that was asked for."""
+    families, found = block.plane(FAMILY), block.plane(STATE)
+    if families.count(INET) + families.count(INET6) != block.count:
+        raise errors.KernelReplyError(f"a socket row of family {sorted(set(families))}, expected 2 or 10")
+    if sum(found.count(state) for state in states) != block.count:
+        raise errors.KernelReplyError(
+            f"socket rows in states {sorted(set(found))}, asked for {sorted(int(state) for state in states)}"
+        )

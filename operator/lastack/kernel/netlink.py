@@ -1,0 +1,253 @@
+"""Netlink dumps: send one request, receive its datagrams into one reused buffer, cut them into blocks.
+
+Called by sock_diag; knows message framing (linux/netlink.h), nothing about sockets. A block is a run of
+messages of one length, so that a field of all its rows is one strided slice. Whatever arrives is verified:
+the result is blocks whose every header was checked, or an error of the `errors` tree, never a guess.
+"""
+
+import dataclasses
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator
+
+from lastack import errors
+from lastack.kernel import linux
+
+NETLINK_SOCK_DIAG = 4
+HEADER_BYTES = 16
+_HEADER = struct.Struct("=IHHII")
+_ERROR_CODE = struct.Struct("=i")
+
+_NOOP, _ERROR, _DONE, _OVERRUN = 1, 2, 3, 4
+_REQUEST, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x300, 0x10
+# The kernel fills at most 32 KiB per datagram whatever the buffer (netlink_dump); twice that never truncates.
+_BUFFER_BYTES = 65536
+_DRAIN_DATAGRAMS = 100_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Block:
+    """`count` messages of `stride` bytes each, one after another in `records[0:end]`.
+
+    `records` may be the receive buffer itself: it is valid only until the next block is asked for.
+    """
+
+    records: bytearray
+    stride: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        """The first byte after the last message."""
+        return self.stride * self.count
+
+    def plane(self, offset: int) -> bytearray:
+        """Byte `offset` of every message: `count` bytes."""
+        return self.records[offset : self.end : self.stride]
+
+    def is_constant(self, offset: int, width: int) -> bool:
+        """Every message has the same `width` bytes at `offset` as the first one."""
+        records, end, stride, count = self.records, self.end, self.stride, self.count
+        for at in range(offset, offset + width):
+            if records[at:end:stride].count(records[at]) != count:
+                return False
+        return True
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Expected:
+    """What a message of the answer must look like."""
+
+    message_type: int
+    sequence: int
+    least_bytes: int
+
+
+def split(datagram: bytearray, size: int, expected: Expected) -> tuple[list[Block], bool]:
+    """Cut `datagram[0:size]` into verified blocks; the second value says that the dump is complete.
+
+    Raises KernelReplyError for anything cut or unknown, and the error that the kernel reports in a message.
+    """
+    if size < HEADER_BYTES:
+        raise errors.KernelReplyError(f"a netlink datagram of {size} bytes, expected {HEADER_BYTES} or more")
+    length, message_type, flags, sequence, _ = _HEADER.unpack_from(datagram)
+    # An error message echoes the request and has the size of a row: its type is looked at before anything.
+    if message_type == expected.message_type and sequence == expected.sequence:
+        if flags & _DUMP_INTERRUPTED:
+            raise errors.Transient("the kernel's table changed during the dump (NLM_F_DUMP_INTR)")
+        stride = (length + 3) & ~3
+        if length >= expected.least_bytes and size % stride == 0:
+            block = Block(datagram, stride, size // stride)
+            if block.is_constant(0, 6) and block.is_constant(8, 4):
+                return [block], False
+    return _walk(datagram, size, expected)
+
+
+def _walk(datagram: bytearray, size: int, expected: Expected) -> tuple[list[Block], bool]:
+    """Go from message to message by its length; group those of one length."""
+    groups: dict[int, list[bytearray]] = {}
+    at, done = 0, False
+    while at < size and not done:
+        if size - at < HEADER_BYTES:
+            raise errors.KernelReplyError(
+                f"{size - at} bytes at offset {at} of a datagram, expected a header of 16"
+            )
+        length, message_type, flags, sequence, _ = _HEADER.unpack_from(datagram, at)
+        if length < HEADER_BYTES or length > size - at:
+            raise errors.KernelReplyError(
+                f"a netlink message claims {length} bytes at offset {at}, the datagram has {size - at} left"
+            )
+        if sequence != expected.sequence:
+            raise errors.KernelReplyError(
+                f"a netlink message has sequence {sequence}, expected {expected.sequence}"
+            )
+        if message_type in {_ERROR, _DONE}:
+            _raise_reported(datagram, at, length, message_type)
+            done = message_type == _DONE
+        elif message_type == expected.message_type:
+            if flags & _DUMP_INTERRUPTED:
+                raise errors.Transient("the kernel's table changed during the dump (NLM_F_DUMP_INTR)")
+            if length < expected.least_bytes:
+                raise errors.KernelReplyError(
+                    f"a row of {length} bytes at offset {at}, expected {expected.least_bytes} or more"
+                )
+            stride = (length + 3) & ~3
+            record = datagram[at : at + length]
+            record.extend(bytes(stride - length))
+            groups.setdefault(length, []).append(record)
+        elif message_type != _NOOP:
+            reason = "the kernel lost messages (NLMSG_OVERRUN)" if message_type == _OVERRUN else "unknown"
+            raise errors.KernelReplyError(
+                f"a netlink message of type {message_type} ({reason}), expected type {expected.message_type}"
+            )
+        at += (length + 3) & ~3
+    blocks = [
+        Block(bytearray().join(records), (length + 3) & ~3, len(records))
+        for length, records in groups.items()
+    ]
+    return blocks, done
+
+
+def _raise_reported(datagram: bytearray, at: int, length: int, message_type: int) -> None:
+    """Raise what an NLMSG_ERROR or NLMSG_DONE reports; return when it reports success."""
+    if length < HEADER_BYTES + _ERROR_CODE.size:
+        # The dumps of old kernels may end without a status.
+        if message_type == _DONE:
+            return
+        raise errors.KernelReplyError(f"an error message of {length} bytes, expected 20 or more")
+    (status,) = _ERROR_CODE.unpack_from(datagram, at + HEADER_BYTES)
+    if status < 0:
+        raise refusal(-status, "the socket dump")
+    if message_type == _ERROR:
+        raise errors.KernelReplyError(f"an error message with status {status} in place of rows")
+
+
+def refusal(code: int, what: str) -> errors.WorldError:
+    """The error of the tree for an errno that the kernel gave for `what`."""
+    text = f"{what} failed: {os.strerror(code)} ({errno.errorcode.get(code, str(code))})"
+    if code in {errno.EPERM, errno.EACCES}:
+        return errors.NotPermitted(text, fix="run as root, or allow AF_NETLINK in the seccomp filter")
+    if code in {errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT}:
+        return errors.Unsupported(text, fix="load the module: modprobe tcp_diag")
+    if code in {errno.EAGAIN, errno.ENOBUFS, errno.EBUSY, errno.ENOMEM, errno.EINTR}:
+        return errors.Transient(text)
+    return errors.KernelReplyError(text)
+
+
+class DumpSocket:
+    """A netlink socket of one network namespace: that of the thread that opened it.
+
+    It pins its namespace for as long as it is open: whoever opens it closes it (or uses `with`).
+    One dump at a time; a dump that was left or failed is drained before the next one.
+    """
+
+    def __init__(self, endpoint: socket.socket, *, timeout_seconds: float = 5.0) -> None:
+        """Own `endpoint`; a receive that takes longer than the time-out is an error."""
+        self._socket = endpoint
+        self._buffer = bytearray(_BUFFER_BYTES)
+        self._sequence = 0
+        self._unfinished = False
+        whole = int(timeout_seconds)
+        span = struct.pack("@ll", whole, int((timeout_seconds - whole) * 1_000_000))
+        # A receive time-out in the kernel: settimeout() would cost a poll(2) per datagram.
+        endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, span)
+
+    @classmethod
+    def open(cls, *, timeout_seconds: float = 5.0) -> "DumpSocket":
+        """Open a NETLINK_SOCK_DIAG socket in the namespace of the calling thread."""
+        linux.require_linux()
+        try:
+            endpoint = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG
+            )
+        except OSError as problem:
+            raise refusal(problem.errno or errno.EPROTONOSUPPORT, "opening a sock_diag socket") from problem
+        # Connected to port 0, the kernel refuses messages to us from any other process.
+        endpoint.connect((0, 0))
+        return cls(endpoint, timeout_seconds=timeout_seconds)
+
+    def __enter__(self) -> "DumpSocket":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the descriptor, and with it the namespace, back. May be called twice."""
+        self._socket.close()
+
+    def fileno(self) -> int:
+        """The descriptor, -1 when closed."""
+        return self._socket.fileno()
+
+    def dump(self, message_type: int, payload: bytes, *, least_bytes: int) -> Iterator[Block]:
+        """Send one dump request and yield its blocks; each is valid until the next one is asked for.
+
+        Raises KernelReplyError, Transient (time-out, lost messages), NotPermitted or Unsupported.
+        """
+        if self._unfinished:
+            self._drain()
+        self._sequence = self._sequence % 0x7FFFFFFF + 1
+        expected = Expected(message_type, self._sequence, least_bytes)
+        header = _HEADER.pack(HEADER_BYTES + len(payload), message_type, _REQUEST | _DUMP, self._sequence, 0)
+        try:
+            self._socket.send(header + payload)
+        except OSError as problem:
+            raise refusal(problem.errno or errno.EIO, "sending a dump request") from problem
+        self._unfinished = True
+        done = False
+        while not done:
+            blocks, done = split(self._buffer, self._receive(), expected)
+            if done:
+                self._unfinished = False
+            yield from blocks
+
+    def _receive(self, flags: int = 0) -> int:
+        """The size of the next datagram, which stands in the buffer."""
+        try:
+            # With MSG_TRUNC a netlink socket returns the whole length, also of what did not fit.
+            size = self._socket.recv_into(self._buffer, 0, socket.MSG_TRUNC | flags)
+        except BlockingIOError:
+            raise errors.Transient(
+                "the kernel did not go on with the socket dump within the time-out"
+            ) from None
+        except OSError as problem:
+            raise refusal(problem.errno or errno.EIO, "receiving a socket dump") from problem
+        if size > len(self._buffer):
+            raise errors.KernelReplyError(f"a datagram of {size} bytes was cut to {len(self._buffer)}")
+        return size
+
+    def _drain(self) -> None:
+        """Read what an abandoned dump left, so that its rows are not taken for those of the next one."""
+        for _ in range(_DRAIN_DATAGRAMS):
+            try:
+                self._socket.recv_into(self._buffer, 0, socket.MSG_TRUNC | socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                self._unfinished = False
+                return
+            except OSError as problem:
+                if problem.errno != errno.ENOBUFS:
+                    raise refusal(problem.errno or errno.EIO, "draining a socket dump") from problem
+        raise errors.Transient(f"an abandoned dump did not end within {_DRAIN_DATAGRAMS} datagrams")

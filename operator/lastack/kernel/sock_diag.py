@@ -1,0 +1,145 @@
+"""Our own NETLINK_SOCK_DIAG reader: counts, full rows and listeners of one network namespace.
+
+Called by sensors (looking) and executors (looking again before an act). It needs no privilege; without
+CAP_NET_ADMIN the kernel leaves out the marks, which nobody here reads.
+
+    with sock_diag.SockDiag.open() as reader:                   # the namespace of this thread
+        reader.count_close_wait()                               # {8080: PortCounts(queued=51, unread=100, held=0)}
+        for listener in reader.listeners(): ...
+        table = reader.sockets({State.CLOSE_WAIT}, ports={8080}, extensions={Extension.TCP_INFO})
+
+`netns.open_sock_diag(path)` gives a reader of another namespace. All methods raise `errors.WorldError`
+subclasses only: KernelReplyError, Transient, NotPermitted, Unsupported.
+"""
+
+import dataclasses
+from collections.abc import Collection, Iterator
+
+from lastack import errors
+from lastack.kernel import bytecode, close_waits, inet_diag, netlink, socket_tables
+
+_ALL_STATES = frozenset(inet_diag.State)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Listener:
+    """One listening socket; SO_REUSEPORT siblings are a row each."""
+
+    family: int
+    """2 (IPv4) or 10 (IPv6)."""
+    address: str
+    """`*` for both families, `0.0.0.0`, `::` for IPv6 only, or one address."""
+    port: int
+    depth: int
+    """Connections that wait for accept()."""
+    limit: int
+    """min(backlog, somaxconn) when listen() ran; the kernel drops above limit + 1."""
+    drops: int | None
+    """sk_drops: every segment this socket turned away, stray ones included; None: the kernel did not say."""
+    inode: int
+    uid: int
+    cookie: int
+    cgroup_id: int | None
+
+
+class SockDiag:
+    """Dumps of one namespace over one kept netlink socket, which pins that namespace until close()."""
+
+    def __init__(self, endpoint: netlink.DumpSocket) -> None:
+        """Own `endpoint`."""
+        self._endpoint = endpoint
+        self._one_walk = True
+
+    @classmethod
+    def open(cls) -> "SockDiag":
+        """A reader of the calling thread's namespace."""
+        return cls(netlink.DumpSocket.open())
+
+    def __enter__(self) -> "SockDiag":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the namespace. May be called twice."""
+        self._endpoint.close()
+
+    def count_close_wait(self) -> dict[int, close_waits.PortCounts]:
+        """CLOSE_WAIT sockets by local port and class; memory does not grow with their number."""
+        return close_waits.count(self._blocks(frozenset({inet_diag.State.CLOSE_WAIT})))
+
+    def sockets(
+        self,
+        states: Collection[inet_diag.State] = _ALL_STATES,
+        *,
+        ports: Collection[int] = (),
+        family: int | None = None,
+        extensions: Collection[inet_diag.Extension] = (),
+    ) -> socket_tables.SocketTable:
+        """Rows in `states`; with `ports` only those local ports (filtered in the kernel up to 1024 of them).
+
+        `family` 2 or 10 restricts to one address family; None (cheaper than asking twice) gives both.
+        """
+        table = socket_tables.SocketTable()
+        if not states:
+            return table
+        for block in self._blocks(
+            frozenset(states), family=family, extensions=frozenset(extensions), program=_program(ports)
+        ):
+            inet_diag.check_rows(block, frozenset(states))
+            table.append(block)
+        return table
+
+    def listeners(self, *, ports: Collection[int] = ()) -> tuple[Listener, ...]:
+        """The listening sockets, by port, address and inode."""
+        table = self.sockets(
+            {inet_diag.State.LISTEN}, ports=ports, extensions={inet_diag.Extension.SKMEMINFO}
+        )
+        rows = (_listener(row) for row in table)
+        return tuple(sorted(rows, key=lambda row: (row.port, row.address, row.inode)))
+
+    def _blocks(
+        self,
+        states: frozenset[inet_diag.State],
+        *,
+        family: int | None = None,
+        extensions: frozenset[inet_diag.Extension] = frozenset(),
+        program: bytes = b"",
+    ) -> Iterator[netlink.Block]:
+        """The blocks of a dump: one walk for both families where the kernel offers it, else two."""
+        if family is None and self._one_walk:
+            message_type, payload = inet_diag.request(
+                states, family=None, extensions=extensions, program=program
+            )
+            blocks = self._endpoint.dump(message_type, payload, least_bytes=inet_diag.ATTRIBUTES)
+            try:
+                yield from blocks
+            except errors.Unsupported:
+                self._one_walk = False
+            else:
+                return
+        for each in (inet_diag.INET, inet_diag.INET6) if family is None else (family,):
+            message_type, payload = inet_diag.request(
+                states, family=each, extensions=extensions, program=program
+            )
+            yield from self._endpoint.dump(message_type, payload, least_bytes=inet_diag.ATTRIBUTES)
+
+
+def _program(ports: Collection[int]) -> bytes:
+    return bytecode.local_ports(ports) if ports else b""
+
+
+def _listener(row: socket_tables.SocketRow) -> Listener:
+    return Listener(
+        family=row.family,
+        address="*" if row.local_address == "::" and row.v6only is False else row.local_address,
+        port=row.local_port,
+        depth=row.rqueue,
+        limit=row.wqueue,
+        drops=row.drops,
+        inode=row.inode,
+        uid=row.uid,
+        cookie=row.cookie,
+        cgroup_id=row.cgroup_id,
+    )
