@@ -21,12 +21,13 @@ DEBIAN_PACKAGES := \
   systemd-container:/usr/bin/systemd-nspawn:the-test-box-itself \
   nodejs:node:a-patient-that-is-not-Python
 
+# `build` is a folder of results, not a target to renew.
 .PHONY: help setup packages lock demo lint test bench soak simulate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: packages $(STAMP) ## make .venv with everything, and .venv/bin/lastack
+setup: packages $(STAMP) | build ## make .venv with everything, and .venv/bin/lastack
 
 packages: ## install missing Debian packages (as root), or name them
 	@.ci/packages $(DEBIAN_PACKAGES)
@@ -42,6 +43,38 @@ $(STAMP): pyproject.toml $(LOCK)
 	@touch $@
 	@echo "setup: done, the program is $(BIN)/lastack"
 
-lock: ## renew the hashed constraints (needs a package index)
+build:
 	@mkdir -p build
+
+lock: | build ## renew the hashed constraints (needs a package index)
 	@PYTHON=$(PYTHON) .ci/lock
+
+demo: setup ## a service falls sick on this machine, is healed and written up
+	@$(BIN)/lastack demo
+
+lint: setup ## ruff, mypy, imports, dependencies, dead code
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/mypy
+	$(BIN)/lint-imports --cache-dir .cache/imports > build/imports.txt || { cat build/imports.txt; exit 1; }
+	$(BIN)/deptry operator
+	$(BIN)/vulture
+
+# Two workers: real servers and network namespaces want the processor too. What must not run beside
+# each other shares a name in @pytest.mark.xdist_group.
+test: lint ## lint, then every test, with the coverage of what decides
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(TESTS)
+
+bench: setup ## cost against a C reference and ss, into build/bench.json
+	$(BIN)/python -m benchmarks.table --out build/bench.json
+
+SOAK_TICKS ?= 10000
+soak: setup ## memory over 10,000 ticks of the host process, into build/soak.json
+	$(BIN)/python -m benchmarks.soak --ticks $(SOAK_TICKS) --out build/soak.json
+
+SEEDS ?= 1000
+simulate: setup ## every property test with SEEDS=N examples (1000)
+	SEEDS=$(SEEDS) $(BIN)/pytest -n 2 -m hypothesis --hypothesis-profile=simulate --timeout=0 $(TESTS)
+
+clean: ## remove everything that make made
+	rm -rf $(VENV) build dist .cache .pytest_cache .hypothesis .coverage
