@@ -115,7 +115,8 @@ def layout(block: netlink.Block, index: int = 0) -> Layout:
         size, kind = _ATTRIBUTE.unpack_from(block.records, start + at)
         if size < 4 or at + size > length:
             raise errors.KernelReplyError(
-                f"attribute {kind} at byte {at} of a socket row claims {size} bytes, the row has {length - at} left"
+                f"attribute {kind} at byte {at} of a socket row claims {size} bytes, "
+                f"the row has {length - at} left"
             )
         places[kind] = (at + 4, size - 4)
         at += (size + 3) & ~3

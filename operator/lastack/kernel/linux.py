@@ -4,19 +4,13 @@ Called by every other file of kernel. ctypes is loaded with the first system cal
 """
 
 import errno
-import functools
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from lastack import errors
 
-if TYPE_CHECKING:
-    import ctypes
-
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
-CLONE_NEWNS = 0x00020000
 
 
 def require_linux(platform: str = sys.platform) -> None:
@@ -30,25 +24,19 @@ def require_linux(platform: str = sys.platform) -> None:
 
 def setns(descriptor: int, kind: int) -> None:
     """Move the calling thread (and only it) into the namespace of `descriptor`. Raises OSError."""
-    _check(_libc().setns(descriptor, kind), "setns")
+    _call("setns", descriptor, kind)
 
 
 def unshare(flags: int) -> None:
     """Give the calling thread new namespaces (CLONE_NEW*). Raises OSError."""
-    _check(_libc().unshare(flags), "unshare")
+    _call("unshare", flags)
 
 
-@functools.cache
-def _libc() -> "ctypes.CDLL":
+def _call(name: str, *arguments: int) -> None:
+    """One system call that returns 0 or sets errno."""
     require_linux()
     import ctypes  # here, because a look without namespaces does not need it
 
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _check(result: int, call: str) -> None:
-    if result != 0:
-        import ctypes
-
+    if ctypes.CDLL(None, use_errno=True)[name](*arguments) != 0:
         code = ctypes.get_errno() or errno.EINVAL
-        raise OSError(code, f"{call}: {os.strerror(code)}")
+        raise OSError(code, os.strerror(code))

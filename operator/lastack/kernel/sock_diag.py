@@ -3,8 +3,8 @@
 Called by sensors (looking) and executors (looking again before an act). It needs no privilege; without
 CAP_NET_ADMIN the kernel leaves out the marks, which nobody here reads.
 
-    with sock_diag.SockDiag.open() as reader:                   # the namespace of this thread
-        reader.count_close_wait()                               # {8080: PortCounts(queued=51, unread=100, held=0)}
+    with sock_diag.SockDiag.open() as reader:  # the namespace of this thread
+        reader.count_close_wait()  # {8080: PortCounts(queued=51, unread=100, held=0)}
         for listener in reader.listeners(): ...
         table = reader.sockets({State.CLOSE_WAIT}, ports={8080}, extensions={Extension.TCP_INFO})
 
@@ -14,6 +14,7 @@ subclasses only: KernelReplyError, Transient, NotPermitted, Unsupported.
 
 import dataclasses
 from collections.abc import Collection, Iterator
+from typing import Self
 
 from lastack import errors
 from lastack.kernel import bytecode, close_waits, inet_diag, netlink, socket_tables
@@ -55,7 +56,7 @@ class SockDiag:
         """A reader of the calling thread's namespace."""
         return cls(netlink.DumpSocket.open())
 
-    def __enter__(self) -> "SockDiag":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
