@@ -8,6 +8,8 @@ from collections.abc import Generator
 import hypothesis
 import pytest
 
+pytest_plugins = ["tests.box.fixtures"]
+
 # `make simulate SEEDS=N`; a property that sets max_examples itself keeps its own number.
 hypothesis.settings.register_profile(
     "simulate", max_examples=int(os.environ.get("SEEDS", "1000")), deadline=None, print_blob=True
