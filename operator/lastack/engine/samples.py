@@ -47,11 +47,13 @@ class QueuedRows:
     """Connections that the kernel finished and the application has not accepted: inode 0, one element each.
 
     `ages_ms` counts from the end of the handshake (tcpi_last_data_sent: such a socket never sent data).
+    `close_wait` of them have their peer's FIN already, the oldest since `oldest_fin_ms`.
     """
 
     cookies: array[int]
     ages_ms: array[int]
     close_wait: int = 0
+    oldest_fin_ms: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,0 +1,43 @@
+"""Which disease a listener has: a table of rows, tried in order; the first that fits is the diagnosis.
+
+One file per disease: its signature, its numbers as evidence, its severity and its confidence. Called by
+engine.judgements and by `lastack diagnose`. This is one of the two decisions of the program, and it is pure.
+"""
+
+from collections.abc import Callable, Collection
+
+from lastack.engine import findings, remedies, samples, signals
+from lastack.engine.diagnoses import accept_stall, backlog_too_small, fd_leak, no_disease
+from lastack.policy import vocabulary
+
+Row = Callable[[samples.Window, findings.Signals], findings.Finding | None]
+
+PRECEDENCE: tuple[Row, ...] = (
+    accept_stall.match,
+    backlog_too_small.match,
+    fd_leak.match,
+    no_disease.match_unknown,
+)
+"""The order of the blueprint's table: a full file table looks like a stall, a stall like a small backlog."""
+
+_SEVERITIES = (vocabulary.Severity.CRITICAL, vocabulary.Severity.WARNING, vocabulary.Severity.NONE)
+
+
+def diagnose(window: samples.Window) -> findings.Finding:
+    """Say what is wrong with one listener of one owner, on what numbers, what can help and what cannot."""
+    measured = signals.measure(window)
+    for match in PRECEDENCE:
+        found = match(window, measured)
+        if found is not None:
+            return remedies.advise(found, window)
+    return no_disease.healthy(window, measured)
+
+
+def not_listening(ports: Collection[int]) -> findings.Finding:
+    """Nobody listens where somebody should."""
+    return remedies.advise(no_disease.not_listening(ports), None)
+
+
+def rank(finding: findings.Finding) -> tuple[int, int]:
+    """Sort key: the worst first, then by the order in which diagnoses precede each other."""
+    return _SEVERITIES.index(finding.severity), list(vocabulary.DiagnosisCode).index(finding.code)

@@ -1,0 +1,286 @@
+"""An incident: what its facts add up to. `evolve` is the only way to change one.
+
+Decisions are facts; the incident is their sum, in the running process and in a fold over the ledger alike, so the
+two can never differ. Called by loop and runbook.folds.
+"""
+
+import base64
+import dataclasses
+import enum
+import hashlib
+import re
+from collections.abc import Mapping
+
+from lastack.engine import actions, facts, instants, ladder
+from lastack.policy import valid, vocabulary
+
+
+class OutcomeCode(enum.StrEnum):
+    """How an incident ended."""
+
+    VERIFIED = "verified"
+    INCONCLUSIVE = "inconclusive"
+    RECOVERED_UNAIDED = "recovered-unaided"
+    INEFFECTIVE = "ineffective"
+    EXHAUSTED = "exhausted"
+    ABANDONED = "abandoned"
+
+
+class StepState(enum.StrEnum):
+    """How far an act is."""
+
+    PLANNED = "planned"
+    SIMULATED = "simulated"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One act of the incident. `expected` is the life it was meant for, `ended` when its outcome was known.
+
+    `happened` is whether the world was changed (None: not known, or not yet).
+    """
+
+    id: actions.StepId
+    stage: valid.StageName
+    member: actions.MemberName
+    kind: vocabulary.ActionKind
+    expected: actions.Incarnation
+    state: StepState
+    planned: instants.Now
+    ended: instants.Now | None = None
+    happened: bool | None = None
+    about: str | None = None
+    """What, besides the member, the step is about: the sysctl's name."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Incident:
+    """One target's trouble from suspicion to its end.
+
+    `lives` is the life of each member as last known. `sick` are the members that fired, in the order in which they
+    did. `stage` is the index of the rung that is being tried. `refusals` is the last refusal per subject, so that
+    each is written once per change. `evidence` are the members whose evidence is stored or recorded as missed.
+    """
+
+    id: actions.IncidentId
+    policy: valid.PolicyName
+    policy_hash: str
+    target: str
+    mode: vocabulary.Mode
+    opened_at: instants.Now
+    phase: ladder.Phase
+    phase_since: instants.Now
+    stage: int
+    diagnosis: vocabulary.DiagnosisCode
+    cause: vocabulary.CauseKind | None
+    lives: Mapping[actions.MemberName, actions.Incarnation]
+    sick: tuple[actions.MemberName, ...] = ()
+    steps: tuple[StepRecord, ...] = ()
+    refusals: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    evidence: Mapping[actions.MemberName, actions.Incarnation] = dataclasses.field(default_factory=dict)
+    verified: Mapping[actions.MemberName, actions.Incarnation] = dataclasses.field(default_factory=dict)
+    closed_at: instants.Now | None = None
+    outcome: OutcomeCode | None = None
+
+    @property
+    def acted(self) -> bool:
+        """Whether a remedy (not merely evidence) changed the world."""
+        return any(step.happened and not actions.NATURES[step.kind].at_suspicion for step in self.steps)
+
+    @property
+    def treated(self) -> tuple[actions.MemberName, ...]:
+        """The members that a remedy was applied to, in order."""
+        names = [s.member for s in self.steps if s.happened and not actions.NATURES[s.kind].at_suspicion]
+        return tuple(dict.fromkeys(names))
+
+    def running(self) -> tuple[StepRecord, ...]:
+        """Acts without an outcome."""
+        return tuple(step for step in self.steps if step.state is StepState.PLANNED)
+
+    def step(self, step_id: actions.StepId) -> StepRecord | None:
+        """The act of that id."""
+        return next((step for step in self.steps if step.id == step_id), None)
+
+
+def incident_id(policy: str, target: str, opened: instants.Now, seq: int) -> actions.IncidentId:
+    """`<target-slug>-<10 base32>`, a DNS-1123 label of at most 63 characters, derived and never random."""
+    slug = re.sub(r"[^a-z0-9]+", "-", target.lower()).strip("-")[:52].rstrip("-") or "target"
+    seed = "\x1f".join((policy, target, instants.rfc3339(opened.wall, microseconds=True), str(seq)))
+    digest = base64.b32encode(hashlib.sha256(seed.encode()).digest()).decode().lower()[:10]
+    return actions.IncidentId(f"{slug}-{digest}")
+
+
+def evolve(incident: Incident | None, fact: facts.Fact) -> Incident | None:
+    """The incident after one more fact; a fact of another kind or incident changes nothing.
+
+    `incident` None and `incident.opened` begins one. Raises InvariantBroken when the ladder has no such move.
+    """
+    if fact.kind is facts.FactKind.INCIDENT_OPENED:
+        return _opened(fact)
+    if incident is None or fact.incident != incident.id:
+        return incident
+    change = _CHANGES.get(fact.kind)
+    return incident if change is None else change(incident, fact)
+
+
+def _opened(fact: facts.Fact) -> Incident | None:
+    if fact.incident is None or fact.policy is None or fact.mode is None:
+        return None
+    cause = fact.data.get("cause")
+    return Incident(
+        id=fact.incident,
+        policy=fact.policy,
+        policy_hash=fact.policy_hash or "",
+        target=fact.target or "",
+        mode=fact.mode,
+        opened_at=fact.at,
+        phase=ladder.move(ladder.Phase.QUIET, ladder.Event.RAISED),
+        phase_since=fact.at,
+        stage=0,
+        diagnosis=vocabulary.DiagnosisCode(str(fact.data["diagnosis"])),
+        cause=vocabulary.CauseKind(cause) if isinstance(cause, str) else None,
+        lives=_lives(fact),
+    )
+
+
+def _lives(fact: facts.Fact) -> dict[actions.MemberName, actions.Incarnation]:
+    lives = fact.data.get("lives")
+    if not isinstance(lives, Mapping):
+        return {}
+    return {actions.MemberName(name): actions.Incarnation(str(life)) for name, life in lives.items()}
+
+
+def _moved(incident: Incident, fact: facts.Fact, event: ladder.Event) -> Incident:
+    return dataclasses.replace(incident, phase=ladder.move(incident.phase, event), phase_since=fact.at)
+
+
+def _fired(incident: Incident, fact: facts.Fact) -> Incident:
+    event = ladder.Event.FIRED if incident.phase is ladder.Phase.SUSPECTED else ladder.Event.RELAPSED
+    return _moved(incident, fact, event)
+
+
+def _sickened(incident: Incident, fact: facts.Fact) -> Incident:
+    if fact.member is None:
+        return incident
+    code = vocabulary.DiagnosisCode(str(fact.data["diagnosis"]))
+    lives = {**incident.lives, fact.member: actions.Incarnation(str(fact.data["life"]))}
+    sick = (*incident.sick, fact.member) if fact.member not in incident.sick else incident.sick
+    return dataclasses.replace(incident, sick=sick, lives=lives, diagnosis=code)
+
+
+def _restarted(incident: Incident, fact: facts.Fact) -> Incident:
+    if fact.member is None:
+        return incident
+    lives = {**incident.lives, fact.member: actions.Incarnation(str(fact.data["life"]))}
+    return dataclasses.replace(incident, lives=lives)
+
+
+def _escalated(incident: Incident, fact: facts.Fact) -> Incident:
+    moved = _moved(incident, fact, ladder.Event.ESCALATED)
+    return dataclasses.replace(moved, stage=int(str(fact.data["to"])))
+
+
+def _acted(incident: Incident, fact: facts.Fact) -> Incident:
+    """incident.settled: the stage's acts are over, or the settle time is."""
+    event = ladder.Event.ACTED if incident.phase is ladder.Phase.REMEDIATING else ladder.Event.SETTLED
+    return _moved(incident, fact, event)
+
+
+def _closed(incident: Incident, fact: facts.Fact) -> Incident:
+    abandoned = fact.kind is facts.FactKind.INCIDENT_ABANDONED
+    moved = _moved(incident, fact, ladder.Event.ABANDONED if abandoned else ladder.Event.CLEARED)
+    outcome = OutcomeCode.ABANDONED if abandoned else OutcomeCode(str(fact.data["outcome"]))
+    return dataclasses.replace(moved, closed_at=fact.at, outcome=outcome)
+
+
+def _exhausted(incident: Incident, fact: facts.Fact) -> Incident:
+    return _moved(incident, fact, ladder.Event.ENDED)
+
+
+def _evidenced(incident: Incident, fact: facts.Fact) -> Incident:
+    if fact.member is None:
+        return incident
+    life = incident.lives.get(fact.member, actions.Incarnation(""))
+    return dataclasses.replace(incident, evidence={**incident.evidence, fact.member: life})
+
+
+def _verified(incident: Incident, fact: facts.Fact) -> Incident:
+    if fact.member is None:
+        return incident
+    life = actions.Incarnation(str(fact.data["life"]))
+    return dataclasses.replace(incident, verified={**incident.verified, fact.member: life})
+
+
+def _planned(incident: Incident, fact: facts.Fact) -> Incident:
+    simulated = fact.kind is facts.FactKind.ACTION_SIMULATED
+    if fact.action_id is None or fact.stage is None or fact.member is None or fact.action is None:
+        return incident
+    about = fact.data.get("name")
+    record = StepRecord(
+        id=fact.action_id,
+        stage=fact.stage,
+        member=fact.member,
+        kind=fact.action,
+        expected=actions.Incarnation(str(fact.data.get("expected", ""))),
+        state=StepState.SIMULATED if simulated else StepState.PLANNED,
+        planned=fact.at,
+        ended=fact.at if simulated else None,
+        happened=False if simulated else None,
+        about=about if isinstance(about, str) else None,
+    )
+    return dataclasses.replace(incident, steps=(*incident.steps, record))
+
+
+_ENDINGS = {
+    facts.FactKind.ACTION_SUCCEEDED: StepState.SUCCEEDED,
+    facts.FactKind.ACTION_FAILED: StepState.FAILED,
+    facts.FactKind.ACTION_INTERRUPTED: StepState.INTERRUPTED,
+}
+_HAPPENED: dict[object, bool | None] = {"yes": True, "no": False, True: True, False: False}
+
+
+def _ended(incident: Incident, fact: facts.Fact) -> Incident:
+    record = incident.step(fact.action_id) if fact.action_id else None
+    if record is None:
+        return incident
+    succeeded = fact.kind is facts.FactKind.ACTION_SUCCEEDED
+    happened = True if succeeded else _HAPPENED.get(fact.data.get("happened"))
+    ended = dataclasses.replace(record, state=_ENDINGS[fact.kind], ended=fact.at, happened=happened)
+    steps = tuple(ended if step.id == record.id else step for step in incident.steps)
+    life = fact.data.get("life")
+    lives = incident.lives
+    if isinstance(life, str) and record.kind is vocabulary.ActionKind.ROLLING_RESTART:
+        lives = {**lives, record.member: actions.Incarnation(life)}
+    return dataclasses.replace(incident, steps=steps, lives=lives)
+
+
+def _refused(incident: Incident, fact: facts.Fact) -> Incident:
+    subject = fact.data.get("subject")
+    if not isinstance(subject, str):
+        return incident
+    return dataclasses.replace(incident, refusals={**incident.refusals, subject: str(fact.data["refusal"])})
+
+
+_CHANGES = {
+    facts.FactKind.INCIDENT_FIRED: _fired,
+    facts.FactKind.INCIDENT_ESCALATED: _escalated,
+    facts.FactKind.INCIDENT_SETTLED: _acted,
+    facts.FactKind.INCIDENT_RESOLVED: _closed,
+    facts.FactKind.INCIDENT_ABANDONED: _closed,
+    facts.FactKind.INCIDENT_EXHAUSTED: _exhausted,
+    facts.FactKind.MEMBER_SICKENED: _sickened,
+    facts.FactKind.MEMBER_RESTARTED: _restarted,
+    facts.FactKind.MEMBER_VERIFIED: _verified,
+    facts.FactKind.EVIDENCE_STORED: _evidenced,
+    facts.FactKind.EVIDENCE_MISSED: _evidenced,
+    facts.FactKind.ACTION_PLANNED: _planned,
+    facts.FactKind.ACTION_SIMULATED: _planned,
+    facts.FactKind.ACTION_SUCCEEDED: _ended,
+    facts.FactKind.ACTION_FAILED: _ended,
+    facts.FactKind.ACTION_INTERRUPTED: _ended,
+    facts.FactKind.ACTION_REFUSED: _refused,
+}

@@ -1,0 +1,144 @@
+"""From a window of looks to named numbers, each known or Missing(why). Called by engine.diagnoses."""
+
+import itertools
+from collections.abc import Callable
+
+from lastack.engine import findings, samples
+from lastack.policy import vocabulary
+
+_Name = vocabulary.SignalName
+_ONE_LOOK = samples.Missing("one look has no rate", "watch for longer than 0 s")
+
+
+def measure(window: samples.Window) -> findings.Signals:
+    """Measure every signal of one listener and owner; ages in seconds, rates per second."""
+    look = window.last
+    listener, main = look.listener, look.owner.main
+    rows, queued = listener.close_wait, listener.queued
+    unread = sum(1 for size in rows.unread if size > 0)
+    waiting = queued if isinstance(queued, samples.Missing) else queued.close_wait
+    seen = 0 if isinstance(waiting, samples.Missing) else waiting
+    no_owner = look.owner.missing or samples.Missing("no owner of this listener can be seen")
+    files = main.open_files if main else no_owner
+    files_limit = main.open_files_limit if main else no_owner
+    return {
+        _Name.CLOSE_WAIT_TOTAL: len(rows.cookies) + seen,
+        _Name.CLOSE_WAIT_QUEUED: waiting,
+        _Name.CLOSE_WAIT_UNREAD: unread,
+        _Name.CLOSE_WAIT_HELD: len(rows.cookies) - unread,
+        _Name.CLOSE_WAIT_OUTBOUND: _total([p.outbound for p in look.owner.processes], no_owner),
+        _Name.CLOSE_WAIT_OLDEST: _oldest_close_wait(listener),
+        _Name.ACCEPT_QUEUE_DEPTH: listener.depth,
+        _Name.ACCEPT_QUEUE_PEAK: max(each.listener.depth for each in window.looks),
+        _Name.ACCEPT_QUEUE_LIMIT: listener.limit,
+        _Name.ACCEPT_QUEUE_FILL: _share(listener.depth, listener.limit),
+        _Name.ACCEPT_QUEUE_HEAD_AGE: _head_age(listener),
+        _Name.ACCEPT_PROGRESS: _accept_progress(window),
+        _Name.LISTEN_DROP_RATE: drop_rate(window),
+        _Name.SYN_QUEUE_DEPTH: listener.syn_received,
+        _Name.ESTABLISHED: listener.established,
+        _Name.OPEN_FILES_COUNT: files,
+        _Name.OPEN_FILES_LIMIT: files_limit,
+        _Name.OPEN_FILES_FILL: _share(files, files_limit),
+        _Name.THREADS: _total([p.threads for p in look.owner.processes], no_owner),
+    }
+
+
+def known(value: findings.SignalValue | None) -> float | None:
+    """The number, or None where it is missing."""
+    return None if value is None or isinstance(value, samples.Missing) else value
+
+
+def drop_rate(window: samples.Window) -> float | samples.Missing:
+    """Connection attempts of this listener that the kernel dropped, per second.
+
+    sk_drops also counts stray segments (resets without a connection, repeated SYNs), ListenDrops of the namespace
+    does not: the smaller growth of the two is what this listener can have refused.
+    """
+    if len(window.looks) < 2:
+        return _ONE_LOOK
+    own = _growth(window, lambda look: look.listener.drops)
+    if isinstance(own, samples.Missing):
+        return own
+    ambient = counter_growth(window, "ListenDrops")
+    refused = own if isinstance(ambient, samples.Missing) else min(own, ambient)
+    return refused / window.length.total_seconds()
+
+
+def counter_growth(window: samples.Window, name: str) -> int | samples.Missing:
+    """By how much a counter of the namespace grew; ambient, never of one listener."""
+
+    def read(look: samples.Look) -> int | samples.Missing:
+        counters = look.namespace.counters
+        if isinstance(counters, samples.Missing):
+            return counters
+        return counters[name] if name in counters else samples.Missing(f"this kernel does not count {name}")
+
+    return _growth(window, read)
+
+
+def _growth(window: samples.Window, read: Callable[[samples.Look], int | samples.Missing]) -> int | samples.Missing:
+    if len(window.looks) < 2:
+        return _ONE_LOOK
+    first, last = read(window.first), read(window.last)
+    if isinstance(first, samples.Missing):
+        return first
+    if isinstance(last, samples.Missing):
+        return last
+    if last < first:
+        return samples.Missing("a counter went backwards: the socket or its namespace was made anew")
+    return last - first
+
+
+def _accept_progress(window: samples.Window) -> int | samples.Missing:
+    """How many waiting connections the application took out of the queue, as far as rows prove it.
+
+    A row that was un-accepted and is not any more was accepted, or was reset by its client; a reset leaves its slot
+    in the queue taken, so vanished rows count only beyond the growth of slots without a row.
+    """
+    if len(window.looks) < 2:
+        return _ONE_LOOK
+    progress = 0
+    for earlier, later in itertools.pairwise(window.looks):
+        before, after = earlier.listener.queued, later.listener.queued
+        if isinstance(before, samples.Missing):
+            return before
+        if isinstance(after, samples.Missing):
+            return after
+        gone = len(set(before.cookies).difference(after.cookies))
+        ghosts = (later.listener.depth - len(after.cookies)) - (earlier.listener.depth - len(before.cookies))
+        progress += max(0, gone - max(0, ghosts))
+    return progress
+
+
+def _head_age(listener: samples.ListenerSample) -> float | samples.Missing:
+    if isinstance(listener.queued, samples.Missing):
+        return listener.queued
+    if listener.queued.ages_ms:
+        return max(listener.queued.ages_ms) / 1000
+    if listener.depth == 0:
+        return 0.0
+    return samples.Missing("only slots of connections that their clients reset are left in the queue")
+
+
+def _oldest_close_wait(listener: samples.ListenerSample) -> float:
+    queued = listener.queued
+    waiting = 0 if isinstance(queued, samples.Missing) else queued.oldest_fin_ms
+    return max(max(listener.close_wait.ages_ms, default=0), waiting) / 1000
+
+
+def _total(
+    values: list[int | samples.Missing], nobody: samples.Missing
+) -> int | samples.Missing:
+    missing = next((value for value in values if isinstance(value, samples.Missing)), None)
+    if missing is not None:
+        return missing
+    return sum(value for value in values if not isinstance(value, samples.Missing)) if values else nobody
+
+
+def _share(part: int | samples.Missing, whole: int | samples.Missing) -> float | samples.Missing:
+    if isinstance(part, samples.Missing):
+        return part
+    if isinstance(whole, samples.Missing):
+        return whole
+    return part / whole if whole > 0 else samples.Missing("the limit is 0")

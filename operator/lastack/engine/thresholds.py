@@ -1,0 +1,44 @@
+"""Every number of the engine, each with its reason. Nothing else in engine/ holds one."""
+
+import datetime as dt
+
+STALL_HEAD_AGE = dt.timedelta(seconds=10)
+"""A connection that waited so long for accept() has outlived the usual client time-outs (5 to 10 s); a healthy
+server accepts within milliseconds, a busy one within a second or two."""
+
+CRITICAL_HEAD_AGE = dt.timedelta(seconds=30)
+"""Few clients wait longer: whoever is behind the head of the queue has given up."""
+
+LEAK_HELD = 20
+"""Fewer held sockets are a pool or a few abandoned long polls; a leak passes this on its way in any case."""
+
+LEAK_SPREAD = dt.timedelta(seconds=30)
+"""Sockets of a leak joined one by one; a burst of clients that left together is not a leak yet."""
+
+LEAK_OLD = dt.timedelta(minutes=5)
+"""Younger held sockets may still be closed by their handler: most request time-outs are below five minutes."""
+
+DRAINED_SHARE = 0.5
+"""A queue that falls below half of its limit between bursts is emptied faster than it fills: it is too short, not
+too slow. One that stays above is overload, where a longer queue only makes everybody wait longer."""
+
+FULL_WINDOW = dt.timedelta(seconds=4)
+"""High confidence needs to have watched for so long: the default window is 5 s, less the time of the looks."""
+
+SUSPECT_FILES_MARGIN = 2
+"""accept() needs one descriptor and most servers keep one in reserve: two below the soft limit is exhausted."""
+
+STALE_SAMPLES = 3
+"""A judgement older than three sampling intervals says nothing about now."""
+
+WINDOW_SAMPLES = 3
+"""A judgement rests on at least three looks: two instants make a rate, the third shows that it lasted."""
+
+WINDOW_SPAN = dt.timedelta(seconds=5)
+"""And on at least so long a time: bursts of a second must not look like a state."""
+
+PROBE_EVERY = dt.timedelta(seconds=2)
+"""Between two probes of one member: a probe is a real request, and must stay a small part of the load."""
+
+CLOCK_STEP = dt.timedelta(seconds=2)
+"""Wall and steady clock may drift by this between two ticks (NTP slews); more is a step and goes on record."""
