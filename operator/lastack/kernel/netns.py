@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lastack import errors
-from lastack.kernel import linux, sock_diag
+from lastack.kernel import inet_diag, linux, sock_diag
 
 _Result = TypeVar("_Result")
 
@@ -81,9 +81,11 @@ def call_in(path: str, work: Callable[[], _Result]) -> _Result:
     return results[0]
 
 
-def open_sock_diag(path: str) -> sock_diag.SockDiag:
+def open_sock_diag(
+    path: str, *, offered: sock_diag.Offered = frozenset(inet_diag.Extension), one_walk: bool = True
+) -> sock_diag.SockDiag:
     """A reader of the namespace at `path`; the caller closes it. Raises NotReachable, NotPermitted."""
-    return call_in(path, sock_diag.SockDiag.open)
+    return call_in(path, lambda: sock_diag.SockDiag.open(offered=offered, one_walk=one_walk))
 
 
 def unshare_net() -> None:

@@ -13,13 +13,17 @@ subclasses only: KernelReplyError, Transient, NotPermitted, Unsupported.
 """
 
 import dataclasses
+import struct
 from collections.abc import Collection, Iterator
 from typing import Self
 
 from lastack import errors
 from lastack.kernel import bytecode, close_waits, inet_diag, netlink, socket_tables
 
+Offered = frozenset[inet_diag.Extension]
+
 _ALL_STATES = frozenset(inet_diag.State)
+_EVERY_EXTENSION: Offered = frozenset(inet_diag.Extension)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,15 +50,18 @@ class Listener:
 class SockDiag:
     """Dumps of one namespace over one kept netlink socket, which pins that namespace until close()."""
 
-    def __init__(self, endpoint: netlink.DumpSocket) -> None:
-        """Own `endpoint`."""
+    def __init__(
+        self, endpoint: netlink.DumpSocket, *, offered: Offered = _EVERY_EXTENSION, one_walk: bool = True
+    ) -> None:
+        """Own `endpoint`; ask only for extensions that are `offered` (Features.extensions)."""
         self._endpoint = endpoint
-        self._one_walk = True
+        self._offered = offered
+        self.one_walk = one_walk
 
     @classmethod
-    def open(cls) -> "SockDiag":
+    def open(cls, *, offered: Offered = _EVERY_EXTENSION, one_walk: bool = True) -> Self:
         """A reader of the calling thread's namespace."""
-        return cls(netlink.DumpSocket.open())
+        return cls(netlink.DumpSocket.open(), offered=offered, one_walk=one_walk)
 
     def __enter__(self) -> Self:
         return self
@@ -85,8 +92,9 @@ class SockDiag:
         table = socket_tables.SocketTable()
         if not states:
             return table
+        asked = frozenset(extensions) & self._offered
         for block in self._blocks(
-            frozenset(states), family=family, extensions=frozenset(extensions), program=_program(ports)
+            frozenset(states), family=family, extensions=asked, program=_program(ports)
         ):
             inet_diag.check_rows(block, frozenset(states))
             table.append(block)
@@ -100,6 +108,16 @@ class SockDiag:
         rows = (_listener(row) for row in table)
         return tuple(sorted(rows, key=lambda row: (row.port, row.address, row.inode)))
 
+    def attributes_of_listener(self, port: int) -> dict[int, int]:
+        """Attributes in the row of a listener on `port` -> the group id for CGROUP_ID, else their size."""
+        found: dict[int, int] = {}
+        listening = frozenset({inet_diag.State.LISTEN})
+        for block in self._blocks(listening, extensions=self._offered, program=_program({port})):
+            for attribute, (place, size) in inet_diag.layout(block).places.items():
+                is_group = attribute == inet_diag.Attribute.CGROUP_ID and size == 8
+                found[attribute] = struct.unpack_from("=Q", block.records, place)[0] if is_group else size
+        return found
+
     def _blocks(
         self,
         states: frozenset[inet_diag.State],
@@ -109,7 +127,7 @@ class SockDiag:
         program: bytes = b"",
     ) -> Iterator[netlink.Block]:
         """The blocks of a dump: one walk for both families where the kernel offers it, else two."""
-        if family is None and self._one_walk:
+        if family is None and self.one_walk:
             message_type, payload = inet_diag.request(
                 states, family=None, extensions=extensions, program=program
             )
@@ -117,7 +135,7 @@ class SockDiag:
             try:
                 yield from blocks
             except errors.Unsupported:
-                self._one_walk = False
+                self.one_walk = False
             else:
                 return
         for each in (inet_diag.INET, inet_diag.INET6) if family is None else (family,):
