@@ -5,6 +5,8 @@ Large sets of sockets are columns (arrays of equal length), because a hundred th
 a hundred megabytes.
 """
 
+from __future__ import annotations  # array.array takes no [] at run time before 3.12
+
 import dataclasses
 import datetime as dt
 from array import array
