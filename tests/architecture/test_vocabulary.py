@@ -13,7 +13,7 @@ BANNED_WORDS = {"delay", "sleep"}
 # Where a defect may be caught to be put on record, with the reason. Nowhere else.
 MAY_CATCH_EVERYTHING = {
     "loop": "one failed tick is logged and the watchdog is not fed; the next tick comes",
-    "kernel.netns": "a thread catches nothing for itself: it hands all to the thread that waits, to be raised there",
+    "kernel.netns": "a thread hands everything to the thread that waits for it, to be raised there",
     "cli.entry": "process entry: a defect becomes one sentence and an exit code",
 }
 
