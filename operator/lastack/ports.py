@@ -24,7 +24,7 @@ class Clock(Protocol):
 @dataclasses.dataclass(frozen=True, slots=True)
 class Selection:
     """What to look at: listeners on these ports (empty: all) held by these processes (None: any), in the network
-    namespace of `netns_pid` (None: the caller's own).
+    namespace of `netns_pid`, else at `netns_path` (both None: the caller's own).
 
     `deep` also counts accepted ESTABLISHED rows, the SYN queue and outbound CLOSE_WAIT, which cost a walk over every
     socket; `run` does without.
@@ -33,6 +33,7 @@ class Selection:
     pids: frozenset[samples.Pid] | None = None
     ports: frozenset[int] = frozenset()
     netns_pid: samples.Pid | None = None
+    netns_path: str | None = None
     deep: bool = False
 
 

@@ -70,6 +70,14 @@ def sockets(pid: int, *, wanted: Collection[int] | None = None) -> dict[int, int
     return found
 
 
+def still_holds(pid: int, descriptor: int, inode: int) -> bool:
+    """Whether this descriptor of this process is the socket with this inode; False when it cannot be seen."""
+    try:
+        return os.readlink(f"/proc/{pid}/fd/{descriptor}") == f"{_SOCKET}{inode}]"
+    except OSError:
+        return False
+
+
 def holders(inodes: Collection[int], pids: Iterable[int] | None = None) -> Holders:
     """Which of `pids` (None: every process) hold the sockets with these inodes; forked servers share one."""
     found: dict[int, list[int]] = {inode: [] for inode in inodes}
