@@ -11,7 +11,8 @@
     │   ├── Unsupported        this kernel or system does not have it
     │   ├── KernelReplyError   the kernel's answer could not be read
     │   ├── StateHeld          another lastack holds the state directory
-    │   └── StateUnusable      the state directory is damaged, newer, full or foreign
+    │   ├── StateUnusable      the state directory is damaged, newer, full or foreign
+    │   └── NotAnEntry         a line of a ledger that no lastack wrote
     ├── Refused                a guard said no: exit 4
     └── InvariantBroken        a defect of lastack itself: never caught, except to log it
 
@@ -76,6 +77,10 @@ class StateHeld(WorldError):
 
 class StateUnusable(WorldError):
     """The state directory cannot be used as it is; nothing in it was changed."""
+
+
+class NotAnEntry(WorldError):
+    """A line that stands in a ledger and cannot be read as one of its entries."""
 
 
 class Refused(LastackError):

@@ -1,0 +1,1 @@
+"""What happened: entries, the chain, folds and records, without any world."""
