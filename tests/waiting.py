@@ -12,8 +12,8 @@ T = TypeVar("T")
 _LOOK_EVERY_SECONDS = 0.01
 
 
-def wait_until(condition: Callable[[], T], *, within: dt.timedelta, what: str) -> T:
-    """Call `condition` until its value is true and return that value.
+def wait_until(condition: Callable[[], T | None], *, within: dt.timedelta, what: str) -> T:
+    """Call `condition` until its value is true and return that value, which is never None.
 
     Fails the test with an AssertionError that says `what` was awaited, how long, and the last value seen.
     The condition is looked at once more after the deadline: a slow machine is not a failure.
