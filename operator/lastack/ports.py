@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from lastack.engine import actions, censuses, facts, instants, outcomes, probes, reasons, samples, standings
+from lastack.engine import actions, censuses, facts, instants, outcomes, reasons, samples, standings
 from lastack.policy import valid
 
 
@@ -23,7 +23,9 @@ class Clock(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Selection:
-    """What to look at: listeners on these ports (empty: all) held by these processes (None: any), in the network
+    """What to look at.
+
+    Listeners on these ports (empty: all) held by these processes (None: any), in the network
     namespace of `netns_pid`, else at `netns_path` (both None: the caller's own).
 
     `deep` also counts accepted ESTABLISHED rows, the SYN queue and outbound CLOSE_WAIT, which cost a walk over every
@@ -135,8 +137,10 @@ class LeaseKeeper(Protocol):
     """Gives a leased sysctl back, by compare and swap."""
 
     def restore(self, lease: standings.Lease) -> outcomes.Succeeded | outcomes.Failed | outcomes.Refused:
-        """Write the original if the value is still ours; Refused(already-done) when somebody else's value is there
-        or the namespace is gone."""
+        """Write the original if the value is still ours.
+
+        Refused(already-done) when somebody else's value is there, Refused(not-found) when the namespace is gone.
+        """
         ...
 
 

@@ -9,7 +9,13 @@ import math
 import re
 from fractions import Fraction
 
-_UNIT_SECONDS = {"ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "h": Fraction(3600), "d": Fraction(86400)}
+_UNIT_SECONDS = {
+    "ms": Fraction(1, 1000),
+    "s": Fraction(1),
+    "m": Fraction(60),
+    "h": Fraction(3600),
+    "d": Fraction(86400),
+}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
@@ -44,7 +50,9 @@ def duration(text: str) -> dt.timedelta:
     """Read "90s", "1h30m", "500ms" or "0s". Raises ValueError with what was expected."""
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{text!r} is not a duration; expected a number and a unit, like 30s, 5m, 1h30m, 7d or 500ms")
+        raise ValueError(
+            f"{text!r} is not a duration; expected a number and a unit, like 30s, 5m, 1h30m, 7d or 500ms"
+        )
     seconds = sum((Fraction(number) * _UNIT_SECONDS[unit] for number, unit in parts), Fraction(0))
     if seconds > _LONGEST.total_seconds():
         raise ValueError(f"{text!r} is longer than ten years; expected a shorter duration")

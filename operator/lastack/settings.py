@@ -1,4 +1,4 @@
-"""Settings of the process itself, from defaults, the configuration file and the command line. Nothing about remediation."""
+"""Settings of the process itself: where policies and state are, what is kept. Nothing about remediation."""
 
 import dataclasses
 import pathlib

@@ -3,7 +3,15 @@
 import dataclasses
 import datetime as dt
 
-from lastack.engine import actions, samples
+from lastack.engine import actions, reasons, samples
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Hold:
+    """Why the host itself must not replace a member now (a queued job, its StartLimit, masked); seen, not tried."""
+
+    reason: reasons.Reason
+    text: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -11,7 +19,7 @@ class Member:
     """One member: a unit instance, a supervised process, later a pod.
 
     `ready` is the host's own word (active and running), not a probe. `age` is the time since this life began, None
-    when it does not run. `changing` says what somebody else is doing to it right now, if anything.
+    when it does not run. `hold` says why the host would refuse a replacement right now, if it would.
     """
 
     name: actions.MemberName
@@ -21,7 +29,7 @@ class Member:
     ready: bool
     age: dt.timedelta | None
     state: str
-    changing: str | None = None
+    hold: Hold | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -33,7 +33,6 @@ class StepState(enum.StrEnum):
     SIMULATED = "simulated"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    REFUSED = "refused"
     INTERRUPTED = "interrupted"
 
 
@@ -53,8 +52,8 @@ class StepRecord:
     planned: instants.Now
     ended: instants.Now | None = None
     happened: bool | None = None
-    about: str | None = None
-    """What, besides the member, the step is about: the sysctl's name."""
+    reason: str | None = None
+    """Why the executor itself refused it, if it did."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,6 +82,8 @@ class Incident:
     refusals: Mapping[str, str] = dataclasses.field(default_factory=dict)
     evidence: Mapping[actions.MemberName, actions.Incarnation] = dataclasses.field(default_factory=dict)
     verified: Mapping[actions.MemberName, actions.Incarnation] = dataclasses.field(default_factory=dict)
+    settled: int = -1
+    """The highest stage whose acts are over: tried once, it is not tried again."""
     closed_at: instants.Now | None = None
     outcome: OutcomeCode | None = None
 
@@ -186,8 +187,9 @@ def _escalated(incident: Incident, fact: facts.Fact) -> Incident:
 
 def _acted(incident: Incident, fact: facts.Fact) -> Incident:
     """incident.settled: the stage's acts are over, or the settle time is."""
-    event = ladder.Event.ACTED if incident.phase is ladder.Phase.REMEDIATING else ladder.Event.SETTLED
-    return _moved(incident, fact, event)
+    if incident.phase is not ladder.Phase.REMEDIATING:
+        return _moved(incident, fact, ladder.Event.SETTLED)
+    return dataclasses.replace(_moved(incident, fact, ladder.Event.ACTED), settled=incident.stage)
 
 
 def _closed(incident: Incident, fact: facts.Fact) -> Incident:
@@ -219,7 +221,6 @@ def _planned(incident: Incident, fact: facts.Fact) -> Incident:
     simulated = fact.kind is facts.FactKind.ACTION_SIMULATED
     if fact.action_id is None or fact.stage is None or fact.member is None or fact.action is None:
         return incident
-    about = fact.data.get("name")
     record = StepRecord(
         id=fact.action_id,
         stage=fact.stage,
@@ -230,7 +231,6 @@ def _planned(incident: Incident, fact: facts.Fact) -> Incident:
         planned=fact.at,
         ended=fact.at if simulated else None,
         happened=False if simulated else None,
-        about=about if isinstance(about, str) else None,
     )
     return dataclasses.replace(incident, steps=(*incident.steps, record))
 
@@ -240,7 +240,7 @@ _ENDINGS = {
     facts.FactKind.ACTION_FAILED: StepState.FAILED,
     facts.FactKind.ACTION_INTERRUPTED: StepState.INTERRUPTED,
 }
-_HAPPENED: dict[object, bool | None] = {"yes": True, "no": False, True: True, False: False}
+_HAPPENED = {"yes": True, "no": False}
 
 
 def _ended(incident: Incident, fact: facts.Fact) -> Incident:
@@ -248,8 +248,10 @@ def _ended(incident: Incident, fact: facts.Fact) -> Incident:
     if record is None:
         return incident
     succeeded = fact.kind is facts.FactKind.ACTION_SUCCEEDED
-    happened = True if succeeded else _HAPPENED.get(fact.data.get("happened"))
-    ended = dataclasses.replace(record, state=_ENDINGS[fact.kind], ended=fact.at, happened=happened)
+    happened = True if succeeded else _HAPPENED.get(str(fact.data.get("happened")))
+    ended = dataclasses.replace(
+        record, state=_ENDINGS[fact.kind], ended=fact.at, happened=happened, reason=fact.reason
+    )
     steps = tuple(ended if step.id == record.id else step for step in incident.steps)
     life = fact.data.get("life")
     lives = incident.lives

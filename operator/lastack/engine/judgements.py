@@ -13,7 +13,7 @@ from lastack.policy import valid, vocabulary
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Judgement:
-    """One member, one instant. `findings` is worst first, one per listener; empty when nothing could be seen.
+    """One member, one instant. `found` is worst first, one per listener; empty when nothing could be seen.
 
     `traffic` is whether connections were accepted in the window (None: unknown). `namespace` is the network
     namespace of the member's listeners with the sysctls read there.
@@ -22,7 +22,7 @@ class Judgement:
     member: actions.MemberName
     incarnation: actions.Incarnation | None
     at: instants.Now
-    findings: tuple[findings.Finding, ...]
+    found: tuple[findings.Finding, ...]
     verdicts: tuple[verdicts.Verdict, ...]
     traffic: bool | None
     namespace: samples.NamespaceSample | None
@@ -30,7 +30,7 @@ class Judgement:
     @property
     def worst(self) -> findings.Finding | None:
         """The finding that matters most."""
-        return self.findings[0] if self.findings else None
+        return self.found[0] if self.found else None
 
     @property
     def firing(self) -> bool:
@@ -72,13 +72,15 @@ def judge(
         found = [diagnoses.not_listening(policy.ports)]
     earlier = {v.trigger: v for v in before.verdicts} if before else {}
     stands = tuple(verdicts.assess(t, found, earlier.get(t.name), now) for t in policy.triggers)
-    progress = [f.signals.get(vocabulary.SignalName.ACCEPT_PROGRESS, samples.Missing("not measured")) for f in found]
+    progress = [
+        f.signals.get(vocabulary.SignalName.ACCEPT_PROGRESS, samples.Missing("not measured")) for f in found
+    ]
     counted = [value for value in progress if not isinstance(value, samples.Missing)]
     return Judgement(
         member=member.name,
         incarnation=member.incarnation,
         at=now,
-        findings=tuple(found),
+        found=tuple(found),
         verdicts=stands,
         traffic=any(value > 0 for value in counted) if counted else None,
         namespace=windows[0].last.namespace if windows else None,

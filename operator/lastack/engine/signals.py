@@ -77,7 +77,9 @@ def counter_growth(window: samples.Window, name: str) -> int | samples.Missing:
     return _growth(window, read)
 
 
-def _growth(window: samples.Window, read: Callable[[samples.Look], int | samples.Missing]) -> int | samples.Missing:
+def _growth(
+    window: samples.Window, read: Callable[[samples.Look], int | samples.Missing]
+) -> int | samples.Missing:
     if len(window.looks) < 2:
         return _ONE_LOOK
     first, last = read(window.first), read(window.last)
@@ -127,9 +129,7 @@ def _oldest_close_wait(listener: samples.ListenerSample) -> float:
     return max(max(listener.close_wait.ages_ms, default=0), waiting) / 1000
 
 
-def _total(
-    values: list[int | samples.Missing], nobody: samples.Missing
-) -> int | samples.Missing:
+def _total(values: list[int | samples.Missing], nobody: samples.Missing) -> int | samples.Missing:
     missing = next((value for value in values if isinstance(value, samples.Missing)), None)
     if missing is not None:
         return missing

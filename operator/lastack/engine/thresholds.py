@@ -42,3 +42,6 @@ PROBE_EVERY = dt.timedelta(seconds=2)
 
 CLOCK_STEP = dt.timedelta(seconds=2)
 """Wall and steady clock may drift by this between two ticks (NTP slews); more is a step and goes on record."""
+
+REFUSALS_PER_LIFE = 2
+"""How often an executor may refuse one act that no guard held: what the guards do not see will not pass by itself."""

@@ -50,11 +50,11 @@ def assess(
         since = (before.raised_since if before else None) or now
         firing = fired or now.since(since) >= trigger.sustained_for
         state = VerdictState.FIRING if firing else VerdictState.PENDING
-        return Verdict(trigger.name, state, True, since, None, firing, text)
+        return Verdict(trigger.name, state, raised, since, None, firing, text)
     since = (before.quiet_since if before else None) or now
     firing = fired and now.since(since) < trigger.clear_for
     state = VerdictState.FIRING if firing else VerdictState.CLEAR
-    return Verdict(trigger.name, state, False, None, since, firing, text)
+    return Verdict(trigger.name, state, raised, None, since, firing, text)
 
 
 def _raised(
@@ -82,7 +82,9 @@ def _measured(
     values = [finding.signals.get(trigger.signal, samples.Missing("not measured")) for finding in found]
     known = [value for value in values if not isinstance(value, samples.Missing)]
     if not known or len(known) < len(values):
-        why = next((value.why for value in values if isinstance(value, samples.Missing)), "no listener was seen")
+        why = next(
+            (value.why for value in values if isinstance(value, samples.Missing)), "no listener was seen"
+        )
         return None, f"{trigger.signal} is unknown: {why}"
     worst = max(known)
     if worst > trigger.raise_above:
@@ -90,4 +92,7 @@ def _measured(
     if worst < trigger.clear_below:
         return False, f"{trigger.signal} is {worst:g}, below {trigger.clear_below:g}"
     raised = before is not None and before.raised is True
-    return raised, f"{trigger.signal} is {worst:g}, between {trigger.clear_below:g} and {trigger.raise_above:g}"
+    return (
+        raised,
+        f"{trigger.signal} is {worst:g}, between {trigger.clear_below:g} and {trigger.raise_above:g}",
+    )

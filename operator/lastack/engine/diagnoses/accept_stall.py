@@ -3,6 +3,8 @@
 The size of the queue says nothing: a blocked event loop has 5 of 511 waiting, a full one 51 of 50.
 """
 
+import itertools
+
 from lastack.engine import findings, samples, signals, thresholds
 from lastack.policy import vocabulary
 
@@ -29,7 +31,7 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
 
 
 def _stands(depths: list[int]) -> bool:
-    return all(later >= earlier for earlier, later in zip(depths, depths[1:], strict=False))
+    return all(later >= earlier for earlier, later in itertools.pairwise(depths))
 
 
 def _confidence(
@@ -65,7 +67,10 @@ def _finding(
         limit = thresholds.STALL_HEAD_AGE.total_seconds()
         evidence.append(
             findings.Evidence(
-                _Name.ACCEPT_QUEUE_HEAD_AGE, round(age, 3), limit, f"the head of the queue has waited for {age:.1f} s"
+                _Name.ACCEPT_QUEUE_HEAD_AGE,
+                round(age, 3),
+                limit,
+                f"the head of the queue has waited for {age:.1f} s",
             )
         )
     if not isinstance(measured[_Name.ACCEPT_PROGRESS], samples.Missing):

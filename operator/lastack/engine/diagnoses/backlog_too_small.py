@@ -37,7 +37,10 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
         ),
         evidence=(
             findings.Evidence(
-                _Name.LISTEN_DROP_RATE, round(drops, 3), 0, f"{drops:.1f} connection attempts a second are dropped"
+                _Name.LISTEN_DROP_RATE,
+                round(drops, 3),
+                0,
+                f"{drops:.1f} connection attempts a second are dropped",
             ),
             findings.Evidence(
                 _Name.ACCEPT_QUEUE_DEPTH,

@@ -20,7 +20,10 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
         return None
     oldest = max(ages) / 1000
     held = len(ages)
-    files, limit = signals.known(measured[_Name.OPEN_FILES_COUNT]), signals.known(measured[_Name.OPEN_FILES_LIMIT])
+    files, limit = (
+        signals.known(measured[_Name.OPEN_FILES_COUNT]),
+        signals.known(measured[_Name.OPEN_FILES_LIMIT]),
+    )
     evidence = [
         findings.Evidence(
             _Name.CLOSE_WAIT_HELD,

@@ -1,0 +1,284 @@
+"""The decision: from an incident and the circumstances to what is written, begun and asked next. Pure.
+
+One function, `decide`, called by loop once per target and tick. It reads as the ladder does: one handler per phase,
+each a series of early returns. Nothing here acts; nothing is begun that is not written first.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+
+from lastack import quantities
+from lastack.engine import (
+    drafts,
+    facts,
+    findings,
+    gathering,
+    incidents,
+    judgements,
+    ladder,
+    outcomes,
+    rollouts,
+    rungs,
+    tunings,
+)
+from lastack.policy import valid, vocabulary
+
+Circumstances = drafts.Circumstances
+Decision = drafts.Decision
+
+
+def decide(incident: incidents.Incident | None, at: Circumstances) -> Decision:
+    """What to do about one target now. An incident of None, or a closed one, may begin a new one."""
+    if incident is None or incident.closed_at is not None:
+        return _begin(at)
+    draft = drafts.Draft(incident, at)
+    _notice_restarts(draft)
+    _notice_sick(draft)
+    gathering.gather(draft)
+    _HANDLERS[draft.incident.phase](draft)
+    return draft.decision()
+
+
+def abandon(incident: incidents.Incident, at: Circumstances, why: str) -> Decision:
+    """End an incident whose policy is gone or was changed under it: no new act begins, and the record says so."""
+    draft = drafts.Draft(incident, at)
+    draft.say(facts.FactKind.INCIDENT_ABANDONED, f"abandoned: {why}", data={"why": why})
+    return draft.decision()
+
+
+def _begin(at: Circumstances) -> Decision:
+    raised = [judged for judged in _judged(at) if judged.pending]
+    if not raised:
+        return Decision()
+    worst = min((j.worst for j in raised if j.worst is not None), key=_rank, default=None)
+    if worst is None:
+        return Decision()
+    lives: dict[str, outcomes.Json] = {m.name: m.incarnation or "" for m in at.census.members}
+    names: tuple[str, ...] = tuple(sorted(judged.member for judged in raised))
+    data = {**drafts.finding_data(worst), "lives": lives, "members": names}
+    fact = facts.Fact(
+        kind=facts.FactKind.INCIDENT_OPENED,
+        at=at.now,
+        text=f"{', '.join(sorted(j.member for j in raised))}: {worst.summary}",
+        incident=incidents.incident_id(at.policy.name, at.policy.target_name, at.now, at.seq),
+        policy=at.policy.name,
+        policy_hash=at.policy.digest,
+        mode=at.policy.mode,
+        target=at.policy.target_name,
+        data=data,
+    )
+    opened = incidents.evolve(None, fact)
+    if opened is None:  # pragma: no cover - an opened fact always opens
+        return Decision()
+    later = decide(opened, at)
+    return dataclasses.replace(later, facts=(fact, *later.facts))
+
+
+def _judged(at: Circumstances) -> list[judgements.Judgement]:
+    """The judgements of the members that are there, in the life that they are in."""
+    return [
+        at.judged[member.name]
+        for member in at.census.members
+        if member.name in at.judged and at.judged[member.name].incarnation == member.incarnation
+    ]
+
+
+def _rank(finding: findings.Finding) -> tuple[int, int]:
+    order = list(vocabulary.Severity)
+    return -order.index(finding.severity), list(vocabulary.DiagnosisCode).index(finding.code)
+
+
+def _notice_restarts(draft: drafts.Draft) -> None:
+    """A member in another life that we did not begin: somebody restarted it. It counts, and is never our healing."""
+    ours = {s.member for s in draft.incident.running() if s.kind is vocabulary.ActionKind.ROLLING_RESTART}
+    for member in draft.at.census.members:
+        known = draft.incident.lives.get(member.name)
+        if member.name in ours or member.incarnation is None or known == member.incarnation:
+            continue
+        text = f"{member.name} was started anew, not by lastack" if known else f"{member.name} joined"
+        data = {"life": member.incarnation, "before": known or None, "joined": known is None}
+        draft.say(facts.FactKind.MEMBER_RESTARTED, text, member=member.name, data=data)
+
+
+def _notice_sick(draft: drafts.Draft) -> None:
+    for judged in _judged(draft.at):
+        worst = judged.worst
+        if not judged.firing or worst is None or judged.member in draft.incident.sick:
+            continue
+        data = {**drafts.finding_data(worst), "life": judged.incarnation or ""}
+        draft.say(
+            facts.FactKind.MEMBER_SICKENED,
+            f"{judged.member}: {worst.summary}",
+            member=judged.member,
+            data=data,
+        )
+
+
+def _suspected(draft: drafts.Draft) -> None:
+    if any(judged.firing for judged in _judged(draft.at)):
+        names = ", ".join(draft.incident.sick)
+        draft.say(facts.FactKind.INCIDENT_FIRED, f"{names}: the symptom lasted for sustainedFor")
+        _remediating(draft)
+        return
+    _resolve_if_quiet(
+        draft, incidents.OutcomeCode.RECOVERED_UNAIDED, "the symptom went by itself before anything was done"
+    )
+
+
+def _remediating(draft: drafts.Draft) -> None:
+    """Climb until a rung works, is held, or the ladder ends. Each pass of the loop leaves one rung for good."""
+    if not draft.incident.acted and not draft.incident.running():
+        text = "the symptom went by itself; nothing that was done can have helped"
+        if _resolve_if_quiet(draft, incidents.OutcomeCode.RECOVERED_UNAIDED, text):
+            return
+    while draft.incident.phase is ladder.Phase.REMEDIATING:
+        if draft.incident.stage >= len(draft.at.policy.stages):
+            _exhaust(draft, "no further stage is left")
+            return
+        stage = draft.at.policy.stages[draft.incident.stage]
+        rung = _climb(draft, stage)
+        if rung.standing is rungs.Standing.WORKING:
+            return
+        if rung.standing is rungs.Standing.SKIPPED and not _somebody_sick(draft):
+            return
+        if rung.standing is rungs.Standing.DONE and draft.incident.settled < draft.incident.stage:
+            text = f"{rung.text}; settling for {quantities.short(stage.settle)}"
+            draft.say(facts.FactKind.INCIDENT_SETTLED, text, stage=stage, data={"settling": True})
+            return
+        _escalate(draft, stage, rung)
+
+
+def _climb(draft: drafts.Draft, stage: valid.Stage) -> rungs.Rung:
+    """Take the next step of this stage, if there is one to take."""
+    match stage.action:
+        case valid.ThreadDump():
+            return rungs.Rung(rungs.Standing.SKIPPED, "evidence is taken beside the ladder")
+        case valid.SysctlTuning():
+            return tunings.tune(draft, stage, stage.action)
+        case valid.RollingRestart():
+            return rollouts.replace(draft, stage, stage.action)
+
+
+def _somebody_sick(draft: drafts.Draft) -> bool:
+    return bool(rungs.sick_now(draft))
+
+
+def _escalate(draft: drafts.Draft, stage: valid.Stage, rung: rungs.Rung) -> None:
+    following = draft.incident.stage + 1
+    if following >= len(draft.at.policy.stages):
+        _exhaust(draft, rung.text)
+        return
+    after = draft.at.policy.stages[following]
+    draft.say(
+        facts.FactKind.INCIDENT_ESCALATED,
+        f"{rung.text}: from stage {stage.name} to {after.name}",
+        stage=stage,
+        data={"from": draft.incident.stage, "to": following, "next": after.name},
+    )
+
+
+def _exhaust(draft: drafts.Draft, why: str) -> None:
+    draft.say(
+        facts.FactKind.INCIDENT_EXHAUSTED,
+        f"the ladder ends here, handed to a human: {why}",
+        data={"why": why},
+    )
+    what = f"{draft.at.policy.target_name} needs a human: {draft.incident.diagnosis}, {why}"
+    draft.say(facts.FactKind.NOTIFICATION_RAISED, what, data={"why": why})
+
+
+def _settling(draft: drafts.Draft) -> None:
+    stage = draft.at.policy.stages[draft.incident.stage]
+    if draft.at.now.since(draft.incident.phase_since) < stage.settle:
+        return
+    now_judged = _judged(draft.at)
+    if any(judged.firing for judged in now_judged):
+        draft.say(
+            facts.FactKind.INCIDENT_FIRED,
+            f"after {quantities.short(stage.settle)} the symptom is still there",
+        )
+        _remediating(draft)
+        return
+    if all(not judged.unknown and not judged.pending for judged in now_judged) and now_judged:
+        text = f"the symptom is gone {quantities.short(stage.settle)} after acting; watching whether it stays away"
+        draft.say(facts.FactKind.INCIDENT_SETTLED, text, stage=stage, data={"settling": False})
+
+
+def _recovering(draft: drafts.Draft) -> None:
+    if any(judged.firing for judged in _judged(draft.at)):
+        draft.say(facts.FactKind.INCIDENT_FIRED, "the symptom came back while it was being watched")
+        _remediating(draft)
+        return
+    answered = [rungs.answers(draft, name) for name in draft.incident.treated]
+    if not draft.incident.acted:
+        text = "the symptom went by itself; nothing was done"
+        _resolve_if_quiet(draft, incidents.OutcomeCode.RECOVERED_UNAIDED, text)
+        return
+    if not all(answered):
+        waited = draft.at.now.since(draft.incident.phase_since)
+        if waited >= 2 * _clear_for(draft.at.policy):
+            text = "the symptom is gone, but the probe does not pass: a human should look"
+            _resolve_if_quiet(draft, incidents.OutcomeCode.INEFFECTIVE, text)
+        return
+    traffic = draft.at.policy.probe is not None or any(judged.traffic for judged in _judged(draft.at))
+    if traffic:
+        text = "verified: queue, progress and open files are well" + _probed(draft)
+        _resolve_if_quiet(draft, incidents.OutcomeCode.VERIFIED, text)
+        return
+    text = "the symptom is gone; without a probe or traffic nobody can say that the service serves"
+    _resolve_if_quiet(draft, incidents.OutcomeCode.INCONCLUSIVE, text)
+
+
+def _probed(draft: drafts.Draft) -> str:
+    if draft.at.policy.probe is None:
+        return ", and connections are being accepted"
+    said = [
+        f"{name} {draft.at.answers[name].text}" for name in draft.incident.treated if name in draft.at.answers
+    ]
+    return f", and the probe answers ({', '.join(said)})"
+
+
+def _exhausted(draft: drafts.Draft) -> None:
+    if draft.incident.acted:
+        outcome, text = incidents.OutcomeCode.EXHAUSTED, "the symptom went after the ladder had ended"
+    else:
+        outcome, text = (
+            incidents.OutcomeCode.RECOVERED_UNAIDED,
+            "the symptom went by itself; lastack did nothing",
+        )
+    _resolve_if_quiet(draft, outcome, text)
+
+
+def _resolve_if_quiet(draft: drafts.Draft, outcome: incidents.OutcomeCode, text: str) -> bool:
+    """Close the incident when nothing was raised for `clearFor` on any member, and nothing runs any more."""
+    spans = [judged.quiet_for(draft.at.now) for judged in _judged(draft.at)]
+    known = [span for span in spans if span is not None]
+    everyone = len(known) == len(draft.at.census.members) and bool(known)
+    if not everyone or min(known) < _clear_for(draft.at.policy) or draft.incident.running():
+        return False
+    lasted = quantities.short(
+        dt.timedelta(seconds=round(draft.at.now.since(draft.incident.opened_at).total_seconds()))
+    )
+    treated: tuple[str, ...] = draft.incident.treated
+    data: dict[str, outcomes.Json] = {"outcome": str(outcome), "treated": treated, "lasted": lasted}
+    draft.say(facts.FactKind.INCIDENT_RESOLVED, f"{text}; the incident lasted {lasted}", data=data)
+    return True
+
+
+def _clear_for(policy: valid.Policy) -> dt.timedelta:
+    return max(trigger.clear_for for trigger in policy.triggers)
+
+
+def _quiet(_draft: drafts.Draft) -> None:
+    """A closed incident: nothing to do."""
+
+
+_HANDLERS: dict[ladder.Phase, Callable[[drafts.Draft], None]] = {
+    ladder.Phase.QUIET: _quiet,
+    ladder.Phase.SUSPECTED: _suspected,
+    ladder.Phase.REMEDIATING: _remediating,
+    ladder.Phase.SETTLING: _settling,
+    ladder.Phase.RECOVERING: _recovering,
+    ladder.Phase.EXHAUSTED: _exhausted,
+}

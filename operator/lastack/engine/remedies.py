@@ -1,0 +1,85 @@
+"""What can help against a finding and what cannot, with the reason. Called by diagnoses and by the ladder's rungs."""
+
+import dataclasses
+
+from lastack.engine import actions, findings, samples
+from lastack.policy import sysctls, valid, vocabulary
+
+_Code = vocabulary.DiagnosisCode
+_SOMAXCONN = "net.core.somaxconn"
+_NO_DISEASE = frozenset({_Code.HEALTHY, _Code.UNKNOWN, _Code.HALF_CLOSE_IN_USE})
+
+_RESTART: dict[_Code, tuple[bool, str]] = {
+    _Code.FD_EXHAUSTION: (True, "gives every file back, until the leak has used them up again"),
+    _Code.ACCEPT_STALL: (
+        True,
+        "frees the stuck workers; it comes back if what they wait for is still not there",
+    ),
+    _Code.OVERLOAD: (False, "a restart throws the waiting requests away, and the same work arrives again"),
+    _Code.BACKLOG_TOO_SMALL: (True, "only so far as listen() is called again, after the limit was raised"),
+    _Code.HANDLER_STALL: (
+        True,
+        "frees the stuck workers; it comes back if what they wait for is still not there",
+    ),
+    _Code.FD_LEAK: (
+        True,
+        "gives the held files back, until the leak has used them up again; the code needs a fix",
+    ),
+    _Code.SYN_PRESSURE: (False, "the handshakes that fill the queue are not the application's"),
+    _Code.OUTBOUND_LEAK: (True, "closes the process's own connections; the pool needs an eviction setting"),
+    _Code.HALF_CLOSE_IN_USE: (False, "nothing is wrong"),
+    _Code.NOT_LISTENING: (True, "start the service: whether it can listen shows only then"),
+    _Code.HEALTHY: (False, "nothing is wrong"),
+    _Code.UNKNOWN: (False, "what is wrong is not known"),
+}
+_DESTROY: dict[_Code, str] = {
+    _Code.ACCEPT_STALL: "destroying the CLOSE_WAIT sockets wipes the symptom: the queue stays full and nobody accepts",
+    _Code.FD_LEAK: "destroying the CLOSE_WAIT sockets wipes the rows: the files stay open",
+}
+
+
+def advise(finding: findings.Finding, window: samples.Window | None) -> findings.Finding:
+    """The finding with what can help and what cannot; nothing for one without a disease."""
+    if finding.code in _NO_DISEASE:
+        return finding
+    can: list[findings.Remedy] = []
+    cannot: list[findings.Remedy] = []
+    restart, why = _RESTART[finding.code]
+    (can if restart else cannot).append(findings.Remedy(vocabulary.ActionKind.ROLLING_RESTART, why))
+    if finding.code in _DESTROY:
+        cannot.append(findings.Remedy("socketDestroy", _DESTROY[finding.code]))
+    state = (
+        sysctls.SysctlState() if window is None else _state(window.last.namespace, window.last.listener.limit)
+    )
+    names = [_SOMAXCONN, *(setting.name for setting in sysctls.ORIGIN_SETTINGS)]
+    for name in names:
+        help_ = sysctls.judge(name, finding.code, state)
+        (can if help_.can else cannot).append(findings.Remedy(name, help_.why))
+    return dataclasses.replace(finding, can_help=tuple(can), cannot_help=tuple(cannot))
+
+
+def sysctl_help(
+    name: str, finding: findings.Finding, namespace: samples.NamespaceSample, desired: str
+) -> sysctls.Help:
+    """Whether writing `desired` can help against the finding in this namespace, before anything is written."""
+    limit = finding.signals.get(vocabulary.SignalName.ACCEPT_QUEUE_LIMIT)
+    state = _state(namespace, limit if isinstance(limit, int) else None)
+    return sysctls.judge(name, finding.code, dataclasses.replace(state, desired=desired))
+
+
+def why_not(
+    stage: valid.Stage, code: _Code, namespace: samples.NamespaceSample | None, finding: findings.Finding
+) -> str:
+    """Why a stage that is for other diagnoses would not help here: a sentence for the refusal."""
+    meant = ", ".join(sorted(stage.when))
+    if isinstance(stage.action, valid.SysctlTuning) and namespace is not None:
+        whys = [
+            f"{name}: {sysctl_help(name, finding, namespace, value).why}"
+            for name, value in sorted(stage.action.values.items())
+        ]
+        return f"this is {code}; {'; '.join(whys)}"
+    return f"this is {code}; stage {stage.name} ({actions.kind_of(stage.action)}) is for {meant}"
+
+
+def _state(namespace: samples.NamespaceSample, limit: int | None) -> sysctls.SysctlState:
+    return sysctls.SysctlState(current=namespace.sysctls, accept_queue_limit=limit)
