@@ -1,0 +1,82 @@
+"""A validated document -> the policy that everyone uses; called by loading."""
+
+import hashlib
+
+from lastack.policy import positions, valid
+from lastack.policy.schema import amounts, documents, stages, targets, triggers
+
+
+def policy(document: documents.Document, read: positions.Document, file: str) -> valid.Policy:
+    """The policy of a document in which surveying and validation found nothing wrong."""
+    spec = document.spec
+    return valid.Policy(
+        name=valid.PolicyName(document.metadata.name),
+        mode=spec.mode,
+        target=_target(spec.target),
+        ports=frozenset(spec.target.ports),
+        probe=_probe(spec.probe),
+        sample_every=spec.sample_every,
+        triggers=tuple(_trigger(trigger) for trigger in spec.triggers),
+        stages=tuple(_stage(stage, spec) for stage in spec.stages if isinstance(stage, stages.Stage)),
+        limits=valid.Limits(
+            warm_up=spec.limits.warm_up,
+            min_process_age=spec.limits.min_process_age,
+            cooldown=spec.limits.cooldown,
+            restarts=valid.RestartBudget(spec.limits.restarts.max, spec.limits.restarts.per),
+            min_available=spec.limits.min_available,
+        ),
+        text=read.text,
+        digest="sha256:" + hashlib.sha256(read.text.encode()).hexdigest(),
+        source=f"{file}:{read.at.line}",
+    )
+
+
+def _target(target: targets.Target) -> valid.Target:
+    if target.systemd is not None:
+        return valid.SystemdTarget(tuple(target.systemd.units))
+    # The form holds exactly one of the two.
+    return valid.SupervisedTarget("" if target.supervised is None else target.supervised.name)
+
+
+def _probe(probe: targets.Probe | None) -> valid.HttpProbe | None:
+    if probe is None:
+        return None
+    return valid.HttpProbe(path=probe.http.path, expect=probe.expect, timeout=probe.timeout)
+
+
+def _trigger(trigger: triggers.Trigger) -> valid.Trigger:
+    name = valid.TriggerName(trigger.name)
+    if trigger.signal is None:
+        return valid.DiagnosisTrigger(
+            name, frozenset(trigger.diagnosis or ()), trigger.sustained_for, trigger.clear_for
+        )
+    return valid.SignalTrigger(
+        name=name,
+        signal=trigger.signal,
+        raise_above=amounts.in_own_unit(trigger.raise_above),
+        clear_below=amounts.in_own_unit(trigger.clear_below),
+        sustained_for=trigger.sustained_for,
+        clear_for=trigger.clear_for,
+    )
+
+
+def _stage(stage: stages.Stage, spec: documents.Spec) -> valid.Stage:
+    return valid.Stage(
+        name=valid.StageName(stage.name),
+        action=_action(stage),
+        when=frozenset(stage.when.diagnosis or ()),
+        settle=stage.settle,
+        mode=stage.mode or spec.mode,
+    )
+
+
+def _action(stage: stages.Stage) -> valid.Action:
+    match stage:
+        case stages.ThreadDumpStage():
+            settings = stage.with_
+            return valid.ThreadDump(settings.count, settings.every, settings.max_pause, settings.wait_at_most)
+        case stages.SysctlStage():
+            after = None if stage.restore is None else stage.restore.after
+            return valid.SysctlTuning(dict(stage.with_.values), after, stage.with_.scope.value)
+        case stages.RollingRestartStage():
+            return valid.RollingRestart(stage.with_.ready_within, stage.with_.warm_for)
