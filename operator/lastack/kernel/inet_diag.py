@@ -49,6 +49,9 @@ class State(enum.IntEnum):
     CLOSING = 11
 
 
+_EVERY_STATE = frozenset(State)
+
+
 class Extension(enum.IntEnum):
     """Attributes that a dump carries only when they are asked for, by their number."""
 
@@ -146,12 +149,41 @@ def by_layout(block: netlink.Block) -> list[tuple[netlink.Block, Layout]]:
     ]
 
 
-def check_rows(block: netlink.Block, states: frozenset[State]) -> None:
-    """Raise KernelReplyError unless every row has a family of ours and a state that was asked for."""
-    families, found = block.plane(FAMILY), block.plane(STATE)
-    if families.count(INET) + families.count(INET6) != block.count:
-        raise errors.KernelReplyError(f"a socket row of family {sorted(set(families))}, expected 2 or 10")
-    if sum(found.count(state) for state in states) != block.count:
-        raise errors.KernelReplyError(
-            f"socket rows in states {sorted(set(found))}, asked for {sorted(int(state) for state in states)}"
-        )
+def any_byte(block: netlink.Block, offset: int) -> bytes:
+    """The four bytes of a word of every row, or-ed: 0 exactly where the word is 0."""
+    joined = 0
+    for at in range(offset, offset + 4):
+        joined |= int.from_bytes(block.plane(at), "little")
+    return joined.to_bytes(block.count, "little")
+
+
+def without_owner(block: netlink.Block) -> netlink.Block | None:
+    """Only the rows that no process has accepted (inode 0), copied; None when there are none."""
+    owned, stride = any_byte(block, INODE), block.stride
+    kept = [index for index, some in enumerate(owned) if not some] if 0 in owned else []
+    if not kept:
+        return None
+    records = bytearray().join(block.records[index * stride : (index + 1) * stride] for index in kept)
+    return netlink.Block(records, stride, len(kept))
+
+
+def rows_in(block: netlink.Block, states: frozenset[State]) -> netlink.Block | None:
+    """The block with the rows that are in one of `states`, None when there is none.
+
+    A socket may change between the kernel's filter and the writing of its row (a reset turns CLOSE_WAIT into
+    CLOSE), so that a row in another state is no defect: it left. A state that does not exist is one.
+    """
+    found = block.plane(STATE)
+    if found[0] in states and found == found[:1] * block.count:
+        return block
+    if sum(map(found.count, states)) == block.count:
+        return block
+    if not _EVERY_STATE.issuperset(found):
+        raise errors.KernelReplyError(f"socket rows in states {sorted(set(found))}, expected 1 to 11")
+    stride = block.stride
+    kept = [
+        block.records[index * stride : (index + 1) * stride]
+        for index, state in enumerate(found)
+        if state in states
+    ]
+    return netlink.Block(bytearray().join(kept), stride, len(kept)) if kept else None

@@ -85,7 +85,7 @@ class SockDiag:
         family: int | None = None,
         extensions: Collection[inet_diag.Extension] = (),
     ) -> socket_tables.SocketTable:
-        """Rows in `states`; with `ports` only those local ports (filtered in the kernel up to 1024 of them).
+        """Rows in `states`; with `ports` only those local ports (by the kernel; more than 1024: all).
 
         `family` 2 or 10 restricts to one address family; None (cheaper than asking twice) gives both.
         """
@@ -96,8 +96,24 @@ class SockDiag:
         for block in self._blocks(
             frozenset(states), family=family, extensions=asked, program=_program(ports)
         ):
-            inet_diag.check_rows(block, frozenset(states))
-            table.append(block)
+            found = inet_diag.rows_in(block, frozenset(states))
+            if found is not None:
+                table.append(found)
+        return table
+
+    def unaccepted(self, ports: Collection[int]) -> socket_tables.SocketTable:
+        """Connections to these local ports that no process has accepted, with TCP_INFO.
+
+        Accepted ones are dropped block by block, so that memory does not grow with them.
+        """
+        table = socket_tables.SocketTable()
+        states = frozenset({inet_diag.State.ESTABLISHED, inet_diag.State.CLOSE_WAIT})
+        asked = frozenset({inet_diag.Extension.TCP_INFO}) & self._offered
+        for block in self._blocks(states, extensions=asked, program=_program(ports)):
+            found = inet_diag.rows_in(block, states)
+            waiting = inet_diag.without_owner(found) if found is not None else None
+            if waiting is not None:
+                table.append(waiting)
         return table
 
     def listeners(self, *, ports: Collection[int] = ()) -> tuple[Listener, ...]:
@@ -146,7 +162,7 @@ class SockDiag:
 
 
 def _program(ports: Collection[int]) -> bytes:
-    return bytecode.local_ports(ports) if ports else b""
+    return bytecode.local_ports(ports) if 0 < len(ports) <= bytecode.MOST_PORTS else b""
 
 
 def _listener(row: socket_tables.SocketRow) -> Listener:
