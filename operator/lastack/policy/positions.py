@@ -200,11 +200,12 @@ class _Reader:
         mark = wrong.problem_mark or wrong.context_mark
         index = _index(mark)
         what = " ".join(part for part in (wrong.context, wrong.problem) if part)
-        tab = self._text[index : index + 1] == "\t"
-        hint = "a tab stands here; YAML is indented with spaces" if tab else ""
-        return Flaw(
-            self._lines.at(index), "yaml-syntax", f"this is not YAML: {what}; expected valid YAML", hint
-        )
+        at = self._lines.at(index)
+        begun = self._lines.at(_index(wrong.context_mark or mark)).line
+        hint = f"it begins in line {begun}" if begun != at.line else ""
+        if self._text[index : index + 1] == "\t":
+            hint = "a tab stands here; YAML is indented with spaces"
+        return Flaw(at, "yaml-syntax", f"this is not YAML: {what}; expected valid YAML", hint)
 
     def _node(self, event: yaml.Event, depth: int) -> tuple[Node, int, int]:
         """The value that begins with `event`: itself, its number of nodes and its height."""

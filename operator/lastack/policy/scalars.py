@@ -116,11 +116,12 @@ def choice(kind: type[E], *, later: tuple[str, ...] = ()) -> Reader[E]:
         if found in words:
             return kind(found)
         if found in later:
-            raise BadValue(f"is {found}, which {NOT_SUPPORTED}", expected, code="not-supported-yet")
+            brief = expected if len(words) <= 6 else f"one that it supports, like {words[0]}"
+            raise BadValue(f"is {found}, which {NOT_SUPPORTED}", brief, code="not-supported-yet")
         hint = problems.did_you_mean(found, [*words, *later])
         raise BadValue(f"is {problems.quoted(found)}", expected, hint=hint)
 
-    return Reader(f"one of {', '.join(words)}", read)
+    return Reader(problems.listed(words), read)
 
 
 def duration(shortest: str, longest: str, like: str) -> Reader[dt.timedelta]:

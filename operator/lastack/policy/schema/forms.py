@@ -76,7 +76,8 @@ def _shape(name: str, info: fields.FieldInfo) -> FieldShape:
     many = list in parts
     return FieldShape(
         name=name,
-        expected=("a list: " if many else "") + (words[0] if words else "a mapping" if forms else "anything"),
+        expected=("a list: " if many else "")
+        + (words[0] if words else _mapping(forms[0]) if forms else "anything"),
         forms={"": forms[0]} if len(forms) == 1 else {word: form for form in forms for word in _words(form)},
         many=many,
         later=any(isinstance(part, Later) for part in info.metadata),
@@ -84,6 +85,11 @@ def _shape(name: str, info: fields.FieldInfo) -> FieldShape:
         default=None if info.is_required() else info.get_default(call_default_factory=True),
         description=info.description or "",
     )
+
+
+def _mapping(form: type[Form]) -> str:
+    required = [str(info.alias) for info in form.model_fields.values() if info.is_required()]
+    return f"a mapping with {', '.join(required)}" if required else "a mapping"
 
 
 def _words(form: type[Form]) -> tuple[str, ...]:

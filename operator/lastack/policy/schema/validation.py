@@ -60,7 +60,8 @@ def _of(error: ErrorDetails) -> Iterator[findings.Finding]:
 
 def _bad(path: findings.Path, value: scalars.BadValue) -> findings.Finding:
     here = (*path, *value.at)
-    return findings.error(here, value.code, f"{findings.written(here)} {value}", value.hint)
+    message = f"{findings.written(here)} {value}"
+    return findings.error(here, value.code, message, value.hint, of_key=value.code == "conflict")
 
 
 def _path(location: tuple[int | str, ...]) -> findings.Path:
