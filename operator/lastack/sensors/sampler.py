@@ -49,15 +49,21 @@ class SocketSampler:
     def look(self, selection: ports.Selection) -> samples.Sample:
         """One look at everything selected; what cannot be seen is in `missing`, nothing is raised for it."""
         self._looks += 1
-        path, what = _place(selection)
+        path = _path(selection)
         try:
             if path is None or netns.identify(path) == netns.own():
                 return self._look(selection)
             return netns.call_in(path, lambda: self._look(selection))
         except errors.WorldError as problem:
-            return samples.Sample(
-                self._clock.now(), (), ((what, samples.Missing(problem.message, problem.fix)),)
-            )
+            whole = (f"netns/{path or 'self'}", samples.Missing(problem.message, problem.fix))
+            return samples.Sample(self._clock.now(), (), (whole, *_missing_pids(selection.pids, ())))
+
+    def namespace_of(self, pid: samples.Pid) -> int | None:
+        """The inode of the process's network namespace; None where it cannot be seen or the process is gone."""
+        try:
+            return netns.identify(netns.path_of(pid)).inode
+        except errors.WorldError:
+            return None
 
     def _look(self, selection: ports.Selection) -> samples.Sample:
         """The look itself, in the namespace of the calling thread."""
@@ -176,13 +182,11 @@ class SocketSampler:
         }
 
 
-def _place(selection: ports.Selection) -> tuple[str | None, str]:
-    """Where to look (None: here) and what to call it when it cannot be seen."""
+def _path(selection: ports.Selection) -> str | None:
+    """The namespace to look at; None: the caller's own."""
     if selection.netns_pid is not None:
-        return netns.path_of(selection.netns_pid), f"pid/{selection.netns_pid}"
-    if selection.netns_path is not None:
-        return selection.netns_path, f"netns/{selection.netns_path}"
-    return None, "netns/self"
+        return netns.path_of(selection.netns_pid)
+    return selection.netns_path
 
 
 def _selected(holders: _Holders, pids: frozenset[samples.Pid] | None) -> _Holders:

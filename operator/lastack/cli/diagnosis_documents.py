@@ -1,0 +1,204 @@
+"""The answer of `lastack diagnose` as a JSON document and an exit code; pure. Called by cli.diagnose.
+
+Names and meaning of the fields are the contract (docs/reference): fields may be added, never renamed.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from lastack import quantities
+from lastack.engine import findings, instants, samples
+from lastack.policy import vocabulary
+
+_Name = vocabulary.SignalName
+_FIRST_SIGNALS = (
+    _Name.CLOSE_WAIT_TOTAL,
+    _Name.CLOSE_WAIT_QUEUED,
+    _Name.CLOSE_WAIT_UNREAD,
+    _Name.CLOSE_WAIT_HELD,
+    _Name.CLOSE_WAIT_OUTBOUND,
+    _Name.CLOSE_WAIT_OLDEST,
+    _Name.ACCEPT_QUEUE_DEPTH,
+    _Name.ACCEPT_QUEUE_LIMIT,
+    _Name.ACCEPT_QUEUE_HEAD_AGE,
+    _Name.ACCEPT_PROGRESS,
+    _Name.LISTEN_DROP_RATE,
+    _Name.SYN_QUEUE_DEPTH,
+    _Name.ESTABLISHED,
+    _Name.OPEN_FILES_COUNT,
+    _Name.OPEN_FILES_LIMIT,
+)
+"""Present for every listener, in this order; others follow as they were measured."""
+_NOT_MEASURED = samples.Missing("not measured")
+LISTENERS = "listeners"
+"""What is missing when a pid, unit or namespace could not be looked at."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Diagnosed:
+    """One listener with its finding, or (`window` None) a port that nobody listens on."""
+
+    finding: findings.Finding
+    window: samples.Window | None
+    port: int
+    netns: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """Everything that one run of `lastack diagnose` found."""
+
+    at: dt.datetime
+    window: dt.timedelta
+    items: tuple[Diagnosed, ...]
+    missing: tuple[tuple[str, samples.Missing], ...]
+    """(selector, why): pid/N, unit/NAME, netns/PATH."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MissingRow:
+    """One thing that could not be seen; `member` None is the namespace."""
+
+    signal: str
+    member: str | None
+    missing: samples.Missing
+
+
+def exit_code(answer: Answer) -> int:
+    """1 when something is sick, 3 when nothing could be seen or told, else 0."""
+    if any(item.finding.severity is not vocabulary.Severity.NONE for item in answer.items):
+        return 1
+    if answer.items:
+        every = all(item.finding.code is vocabulary.DiagnosisCode.UNKNOWN for item in answer.items)
+        return 3 if every else 0
+    return 3 if answer.missing else 0
+
+
+def document(answer: Answer) -> dict[str, Any]:
+    """The body of the DiagnosisList."""
+    rows = missing_rows(answer)
+    return {
+        "observedAt": instants.rfc3339(answer.at),
+        "window": quantities.short(answer.window),
+        "complete": all(row.missing.inherent for row in rows),
+        "missing": [
+            {
+                "signal": row.signal,
+                "member": row.member,
+                "why": row.missing.why,
+                "fix": row.missing.fix,
+                "inherent": row.missing.inherent,
+            }
+            for row in rows
+        ],
+        "items": [_item(item) for item in answer.items],
+    }
+
+
+def missing_rows(answer: Answer) -> tuple[MissingRow, ...]:
+    """One row per signal and member: what is missing, and what an `unknown` would have needed."""
+    rows: dict[tuple[str, str | None], samples.Missing] = {}
+    for what, why in answer.missing:
+        member = None if what.startswith("netns/") else what
+        rows.setdefault((LISTENERS, member), why)
+    for item in answer.items:
+        if item.window is None:
+            continue
+        member = member_name(item.window.last)
+        for name in _names(item.finding.signals):
+            value = item.finding.signals.get(name, _NOT_MEASURED)
+            if isinstance(value, samples.Missing):
+                _keep(rows, (name.value, member), value)
+        for name in item.finding.needs:
+            _keep(rows, (name.value, member), samples.Missing(f"not conclusive: {item.finding.summary}"))
+    return tuple(MissingRow(signal, member, why) for (signal, member), why in rows.items())
+
+
+def member_name(look: samples.Look) -> str:
+    """How `missing` names a member: by its pid, or by its address where no owner can be seen."""
+    if look.owner.pid is not None:
+        return f"pid/{look.owner.pid}"
+    return f"listener/{look.listener.address.address}:{look.listener.address.port}"
+
+
+def _keep(
+    rows: dict[tuple[str, str | None], samples.Missing], key: tuple[str, str | None], why: samples.Missing
+) -> None:
+    """One row per key; of two reasons the one that could be mended is said."""
+    if key not in rows or (rows[key].inherent and not why.inherent):
+        rows[key] = why
+
+
+def _names(signals: findings.Signals) -> list[vocabulary.SignalName]:
+    return [*_FIRST_SIGNALS, *(name for name in signals if name not in _FIRST_SIGNALS)]
+
+
+def _item(item: Diagnosed) -> dict[str, Any]:
+    found = item.finding
+    look = None if item.window is None else item.window.last
+    return {
+        "member": _member(look, item.netns),
+        "listener": _listener(look, item.port),
+        "code": found.code.value,
+        "severity": found.severity.value,
+        "confidence": found.confidence.value,
+        "cause": None if found.cause is None else _cause(found.cause),
+        "summary": found.summary,
+        "evidence": [
+            {"signal": each.signal.value, "value": each.value, "limit": each.limit, "text": each.text}
+            for each in found.evidence
+        ],
+        "signals": {} if look is None else _signals(found.signals),
+        "peers": []
+        if look is None
+        else [{"address": each.address, "closeWait": each.close_wait} for each in look.listener.peers],
+        "peersOmitted": 0 if look is None else look.listener.peers_omitted,
+        "canHelp": [{"remedy": each.remedy, "why": each.why} for each in found.can_help],
+        "cannotHelp": [{"remedy": each.remedy, "why": each.why} for each in found.cannot_help],
+    }
+
+
+def _member(look: samples.Look | None, inode: int | None) -> dict[str, Any]:
+    owner = samples.Owner(None, ()) if look is None else look.owner
+    main = owner.main
+    return {
+        "pid": owner.pid,
+        "pids": [process.pid for process in owner.processes],
+        "command": main.command if main else None,
+        "unit": main.unit if main else None,
+        "container": main.container if main else None,
+        "pod": None,
+        "netns": look.namespace.inode if look else inode,
+    }
+
+
+def _listener(look: samples.Look | None, port: int) -> dict[str, Any]:
+    if look is None:
+        return {"address": None, "port": port, "family": None}
+    address = look.listener.address
+    return {"address": address.address, "port": address.port, "family": address.family}
+
+
+def _signals(signals: findings.Signals) -> Mapping[str, float | int | None]:
+    shown: dict[str, float | int | None] = {}
+    for name in _names(signals):
+        value = signals.get(name, _NOT_MEASURED)
+        if isinstance(value, samples.Missing):
+            shown[name.value] = None
+        else:
+            shown[name.value] = round(value, 3) if isinstance(value, float) else value
+    return shown
+
+
+def _cause(cause: findings.Cause) -> dict[str, Any]:
+    return {
+        "kind": cause.kind.value,
+        "peer": cause.peer,
+        "frame": cause.frame,
+        "stuck": cause.stuck,
+        "of": cause.of,
+        "source": cause.source,
+        "confidence": cause.confidence.value,
+    }
