@@ -11,7 +11,8 @@
     │   ├── Unsupported        this kernel or system does not have it
     │   ├── KernelReplyError   the kernel's answer could not be read
     │   ├── StateHeld          another lastack holds the state directory
-    │   ├── StateUnusable      the state directory is damaged, newer, full or foreign
+    │   ├── StateUnusable      the state directory is newer, full or foreign
+    │   │   └── StateDamaged   the ledger's database is not whole: the writer sets it aside
     │   └── NotAnEntry         a line of a ledger that no lastack wrote
     ├── Refused                a guard said no: exit 4
     └── InvariantBroken        a defect of lastack itself: never caught, except to log it
@@ -31,6 +32,11 @@ class LastackError(Exception):
         super().__init__(message)
         self.message = message
         self.fix = fix
+
+    @property
+    def sentence(self) -> str:
+        """What happened and the next step on one line, for outcomes and logs."""
+        return f"{self.message}; {self.fix}" if self.fix else self.message
 
 
 class AuthorError(LastackError):
@@ -77,6 +83,10 @@ class StateHeld(WorldError):
 
 class StateUnusable(WorldError):
     """The state directory cannot be used as it is; nothing in it was changed."""
+
+
+class StateDamaged(StateUnusable):
+    """The ledger's database cannot be read as a whole ledger; its writer sets it aside and rebuilds it."""
 
 
 class NotAnEntry(WorldError):
