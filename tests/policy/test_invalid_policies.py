@@ -388,7 +388,10 @@ CASES = [
         "no triggers",
         [
             (
-                "  triggers:\n    - {name: stalled, diagnosis: [accept-stall, fd-leak], sustainedFor: 30s}\n    - {name: dropping, signal: listen.dropRate, raiseAbove: 0.05/s, clearBelow: 0.01/s}",
+                (
+                    "  triggers:\n    - {name: stalled, diagnosis: [accept-stall, fd-leak], sustainedFor: 30s}\n"
+                    "    - {name: dropping, signal: listen.dropRate, raiseAbove: 0.05/s, clearBelow: 0.01/s}"
+                ),
                 "  triggers: []",
             ),
         ],

@@ -71,12 +71,11 @@ def _stage(stage: stages.Stage, spec: documents.Spec) -> valid.Stage:
 
 
 def _action(stage: stages.Stage) -> valid.Action:
-    match stage:
-        case stages.ThreadDumpStage():
-            settings = stage.with_
-            return valid.ThreadDump(settings.count, settings.every, settings.max_pause, settings.wait_at_most)
-        case stages.SysctlStage():
-            after = None if stage.restore is None else stage.restore.after
-            return valid.SysctlTuning(dict(stage.with_.values), after, stage.with_.scope.value)
-        case stages.RollingRestartStage():
-            return valid.RollingRestart(stage.with_.ready_within, stage.with_.warm_for)
+    if isinstance(stage, stages.ThreadDumpStage):
+        settings = stage.with_
+        return valid.ThreadDump(settings.count, settings.every, settings.max_pause, settings.wait_at_most)
+    if isinstance(stage, stages.SysctlStage):
+        after = None if stage.restore is None else stage.restore.after
+        return valid.SysctlTuning(dict(stage.with_.values), after, stage.with_.scope.value)
+    # A stage form that is new has other settings, and fails the type check here.
+    return valid.RollingRestart(stage.with_.ready_within, stage.with_.warm_for)

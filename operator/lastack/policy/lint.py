@@ -73,19 +73,14 @@ def _triggers(policy: valid.Policy) -> Findings:
 
 
 def _reachable(policy: valid.Policy) -> Findings:
-    """A stage is for diagnoses that a trigger can raise."""
+    """A stage is for diagnoses that a trigger raises; no error, as a diagnosis can change in mid-incident."""
     can_be = possible(policy)
     for path, stage in _stages(policy):
         here = (*path, "when", "diagnosis")
-        never = stage.when - can_be
-        if can_be and stage.when and never == stage.when:
-            message = (
-                f"{findings.written(here)} names {_words(never)}, which no trigger raises: it never runs"
-            )
-            yield findings.error(here, "stage-never-runs", f"{message}; expected one of {_words(can_be)}")
-        elif can_be and never:
-            message = f"{findings.written(here)} names {_words(never)}, which no trigger raises; expected it left out"
-            yield findings.warning(here, "never-raised", f"{message}, or raised by a trigger")
+        if can_be and (never := stage.when - can_be):
+            all_of_it = ": no incident opens for this stage" if never == stage.when else ""
+            message = f"{findings.written(here)} names {_words(never)}, which no trigger raises{all_of_it}"
+            yield findings.warning(here, "never-raised", f"{message}; expected a trigger that does")
 
 
 def _something_acts(policy: valid.Policy) -> Findings:
@@ -102,31 +97,36 @@ def _something_acts(policy: valid.Policy) -> Findings:
     if acting and (bare := named - covered):
         path: findings.Path = ("spec", "stages")
         message = f"no stage acts on {_words(bare)}, which a trigger raises; expected a stage for it"
-        yield findings.warning(
-            path, "nothing-acts", message, "without one it is recorded and handed to a human"
-        )
+        yield findings.warning(path, "nothing-acts", message, "until then a human gets it", of_key=True)
 
 
 def _evidence(policy: valid.Policy) -> Findings:
     """Before a restart there is evidence, for every diagnosis that the restart is for; after it, it is too late."""
     can_be = possible(policy)
-    dumped: frozenset[Code] = frozenset()
+    dumped: frozenset[Code] | None = None
     restarted = False
     for path, stage in _stages(policy):
+        where = findings.written(path)
         match stage.action:
             case valid.ThreadDump():
                 if restarted:
-                    message = f"{findings.written(path)} takes evidence after a restart, which ends what it would see"
+                    message = f"{where} takes evidence after a restart, which ends what it would see"
                     yield findings.warning(
                         path, "late-evidence", f"{message}; expected it before the restart"
                     )
-                dumped |= _applies_to(stage, can_be)
+                dumped = (dumped or frozenset()) | _applies_to(stage, can_be)
             case valid.RollingRestart():
                 restarted = True
-                if bare := _applies_to(stage, can_be) - dumped:
-                    message = f"{findings.written(path)} restarts on {_words(bare)} without evidence"
-                    yield findings.error(
-                        path, "no-evidence", f"{message}; expected a threadDump stage before it"
+                bare = _applies_to(stage, can_be) - (dumped or frozenset())
+                if dumped is None:
+                    message = f"{where} restarts without evidence; expected a threadDump stage before it"
+                    yield findings.error(path, "no-evidence", message)
+                elif bare:
+                    message = (
+                        f"{where} restarts on {_words(bare)}, for which no stage before it takes evidence"
+                    )
+                    yield findings.warning(
+                        path, "no-evidence", f"{message}; expected a threadDump stage for it"
                     )
             case valid.SysctlTuning():
                 pass

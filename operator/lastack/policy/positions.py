@@ -71,13 +71,11 @@ class Flaw:
 
 def plain(node: Node) -> object:
     """The value without places: dict, list, text, number, true, false or None."""
-    match node:
-        case Scalar():
-            return node.value
-        case Sequence():
-            return [plain(item) for item in node.items]
-        case Mapping():
-            return {name: plain(entry) for name, entry in node.entries.items()}
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, Sequence):
+        return [plain(item) for item in node.items]
+    return {name: plain(entry) for name, entry in node.entries.items()}
 
 
 def place(root: Node, path: findings.Path, *, of_key: bool = False) -> problems.Position:
