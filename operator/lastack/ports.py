@@ -6,11 +6,13 @@ one contract suite runs on the fake and on the real thing.
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Sequence
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from lastack.engine import actions, censuses, facts, instants, outcomes, reasons, samples, standings
+from lastack.engine import actions, censuses, facts, instants, outcomes, probes, reasons, samples, standings
 from lastack.policy import valid
+from lastack.runbook import folds
 
 
 class Clock(Protocol):
@@ -44,6 +46,10 @@ class Sampler(Protocol):
 
     def look(self, selection: Selection) -> samples.Sample:
         """One look at everything selected; within tens of milliseconds, never blocking on a target."""
+        ...
+
+    def namespace_of(self, pid: samples.Pid) -> int | None:
+        """The inode of the process's network namespace; None where it cannot be seen or the process is gone."""
         ...
 
 
@@ -154,11 +160,102 @@ class Prober(Protocol):
         ...
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """A question to one member of one target; one at a time per member."""
+
+    target: str
+    member: censuses.Member
+    probe: valid.HttpProbe
+    listeners: tuple[samples.ListenerAddress, ...]
+
+
+Restored = outcomes.Succeeded | outcomes.Failed | outcomes.Refused
+
+
+class Works(Protocol):
+    """What runs beside the tick thread: begins at once, gives results later. Nothing here blocks."""
+
+    def begin(self, step: actions.Step) -> bool:
+        """Carry the step out, at most once per step id."""
+        ...
+
+    def resume(self, step: actions.Step) -> bool:
+        """Follow a step that runs since before a crash."""
+        ...
+
+    def reconcile(self, step: actions.Step) -> outcomes.Reconciled:
+        """Ask the world about a step whose outcome was never written; called on start only, may take a second."""
+        ...
+
+    def running(self) -> dict[actions.StepId, str]:
+        """What each step that has not ended waits for."""
+        ...
+
+    def finished(self) -> list[tuple[actions.Step, outcomes.Outcome]]:
+        """Steps that ended since the last call."""
+        ...
+
+    def ask(self, request: ProbeRequest) -> bool:
+        """Ask a member; False while it is being asked."""
+        ...
+
+    def answers(self) -> list[tuple[ProbeRequest, probes.ProbeResult]]:
+        """Answers since the last call."""
+        ...
+
+    def restore(self, lease: standings.Lease) -> bool:
+        """Give a lease back; False while that is going on."""
+        ...
+
+    def restored(self) -> list[tuple[standings.Lease, Restored]]:
+        """Leases that were tried to be given back since the last call."""
+        ...
+
+    def close(self, within: dt.timedelta) -> tuple[actions.StepId, ...]:
+        """Begin nothing more and wait; returns the steps that had not ended."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ControlRequest:
+    """What a person asked through the control socket; `reply` is called once, from the tick thread."""
+
+    verb: str
+    arguments: Mapping[str, str]
+    actor: str
+    reply: Callable[[Mapping[str, outcomes.Json]], None]
+
+
 class EvidenceStore(Protocol):
     """Keeps evidence files, readable by root (or the running user) only."""
 
     def keep(self, incident: str, name: str, content: bytes, what: str) -> outcomes.EvidenceFile:
         """Store one file durably. Raises errors.StateUnusable when there is no room."""
+        ...
+
+
+class Controls(Protocol):
+    """What people ask through the control socket."""
+
+    def pending(self) -> list[ControlRequest]:
+        """Requests since the last call."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PolicyNews:
+    """A policy set that was read anew: the set, or why it was refused whole (the old one stays in force)."""
+
+    policies: tuple[valid.Policy, ...]
+    rejected: str | None = None
+
+
+class PolicySource(Protocol):
+    """Where policies come from."""
+
+    def news(self) -> PolicyNews | None:
+        """A set that was read since the last call; None when nothing changed. Never blocks."""
         ...
 
 
@@ -173,6 +270,11 @@ class Ledger(Protocol):
         """Add facts at the end of the chain, inside a transaction."""
         ...
 
-    def standing(self, target: str | None, now: instants.Now) -> standings.Standing:
-        """What holds now, from all entries; of one target or of all."""
+    @property
+    def folded(self) -> folds.Folded:
+        """What all entries add up to, those appended in the open transaction included."""
+        ...
+
+    def room(self) -> str | None:
+        """Why nothing new may begin (what is full, how much is left); None while there is room."""
         ...

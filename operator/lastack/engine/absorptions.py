@@ -1,43 +1,39 @@
-"""How an act ended, as facts: outcomes of steps, what a crash left behind, and leases given back.
+"""How an act ended, as facts: outcomes of steps, what a crash left behind, and leases given back. Pure.
 
-The same rule for a live outcome and for one that is reconciled after a crash. Called by loop. Pure.
+The same rule for a live outcome and for one that is reconciled after a crash. Called by loop. In each, `planned` is
+the action.planned of the step: it has the fields that all facts of one act share.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
-from lastack.engine import actions, facts, incidents, instants, outcomes, standings
-from lastack.policy import valid, vocabulary
+from lastack.engine import actions, facts, instants, outcomes, reasons, standings
+from lastack.policy import vocabulary
+
+Kind = facts.FactKind
 
 
 def absorb(
-    incident: incidents.Incident, step: actions.Step, outcome: outcomes.Outcome, now: instants.Now
+    planned: facts.Fact, step: actions.Step, outcome: outcomes.Outcome, now: instants.Now
 ) -> tuple[facts.Fact, ...]:
-    """What to write about the outcome of a planned step: its end, and what it leaves behind."""
+    """What to write about the outcome of a step: its end, and what it leaves behind."""
     match outcome:
         case outcomes.Succeeded():
             data = {**outcome.facts, "life": outcome.incarnation}
-            end = _fact(incident, step, now, facts.FactKind.ACTION_SUCCEEDED, outcome.text, data=data)
-            return (end, *_left_behind(incident, step, outcome, now))
+            end = _of(planned, now, Kind.ACTION_SUCCEEDED, outcome.text, data)
         case outcomes.Failed():
-            data = {**outcome.facts, "happened": _yes(outcome.happened), "life": outcome.incarnation}
-            end = _fact(incident, step, now, facts.FactKind.ACTION_FAILED, outcome.text, data=data)
-            return (end, *_left_behind(incident, step, outcome, now))
+            happened = "yes" if outcome.happened else "no"
+            data = {**outcome.facts, "happened": happened, "life": outcome.incarnation}
+            end = _of(planned, now, Kind.ACTION_FAILED, outcome.text, data)
         case outcomes.Refused():
-            data = {"happened": "no"}
-            end = _fact(
-                incident, step, now, facts.FactKind.ACTION_FAILED, outcome.text, data=data, refused=outcome
-            )
-            return (end, *_left_behind(incident, step, outcome, now))
+            end = _of(planned, now, Kind.ACTION_FAILED, outcome.text, {"happened": "no"}, outcome.reason)
         case outcomes.Simulated():
-            return (
-                _fact(
-                    incident, step, now, facts.FactKind.ACTION_FAILED, outcome.text, data={"happened": "no"}
-                ),
-            )
+            end = _of(planned, now, Kind.ACTION_FAILED, outcome.text, {"happened": "no"})
+    return (end, *_left_behind(planned, step, outcome, now))
 
 
 def interrupted(
-    incident: incidents.Incident,
+    planned: facts.Fact,
     step: actions.Step,
     found: outcomes.Happened | outcomes.NotHappened | outcomes.Unknowable,
     now: instants.Now,
@@ -46,35 +42,23 @@ def interrupted(
     happened = _HAPPENED[type(found)]
     life = found.incarnation if isinstance(found, outcomes.Happened) else None
     text = f"lastack ended during this act; {found.text}"
-    data: dict[str, outcomes.Json] = {"happened": happened, "life": life}
-    end = _fact(incident, step, now, facts.FactKind.ACTION_INTERRUPTED, text, data=data)
+    end = _of(planned, now, Kind.ACTION_INTERRUPTED, text, {"happened": happened, "life": life})
     match step.work:
         case actions.DumpSeries():
-            missed = "the dumps were interrupted by the end of lastack itself"
-            return (end, _missed(incident, step, now, missed))
+            return (end, _missed(planned, now, "the dumps were interrupted by the end of lastack itself"))
         case actions.SysctlWrite() if happened == "yes":
-            return (end, _leased(incident, step, step.work, step.work.value, now))
+            return (end, _leased(planned, step.work, step.work.value, now))
         case _:
             return (end,)
 
 
 def given_back(
-    lease: standings.Lease,
-    ended: outcomes.Succeeded | outcomes.Failed | outcomes.Refused,
-    now: instants.Now,
-    actor: str,
+    lease: standings.Lease, ended: outcomes.Succeeded | outcomes.Refused, now: instants.Now
 ) -> facts.Fact:
     """What to write about a lease that was given back, or that somebody else has taken over."""
     restored = isinstance(ended, outcomes.Succeeded)
-    data: Mapping[str, outcomes.Json] = {
-        "name": lease.name,
-        "namespace": lease.namespace,
-        "bootId": lease.boot_id,
-        "original": lease.original,
-        "desired": lease.desired,
-    }
     return facts.Fact(
-        kind=facts.FactKind.SYSCTL_RESTORED if restored else facts.FactKind.SYSCTL_YIELDED,
+        kind=Kind.SYSCTL_RESTORED if restored else Kind.SYSCTL_YIELDED,
         at=now,
         text=ended.text,
         incident=lease.incident,
@@ -83,56 +67,54 @@ def given_back(
         action=vocabulary.ActionKind.SYSCTL,
         action_id=lease.step,
         reason=ended.reason if isinstance(ended, outcomes.Refused) else None,
-        data=data,
-        actor=actor,
+        data={
+            "name": lease.name,
+            "namespace": lease.namespace,
+            "bootId": lease.boot_id,
+            "original": lease.original,
+            "desired": lease.desired,
+        },
     )
 
 
+_HAPPENED: Mapping[type, str] = {
+    outcomes.Happened: "yes",
+    outcomes.NotHappened: "no",
+    outcomes.Unknowable: "unknown",
+}
+
+
 def _left_behind(
-    incident: incidents.Incident, step: actions.Step, outcome: outcomes.Outcome, now: instants.Now
+    planned: facts.Fact, step: actions.Step, outcome: outcomes.Outcome, now: instants.Now
 ) -> tuple[facts.Fact, ...]:
     match step.work:
         case actions.DumpSeries():
-            return (_evidence(incident, step, outcome, now),)
+            return (_evidence(planned, outcome, now),)
         case actions.SysctlWrite() if isinstance(outcome, outcomes.Succeeded):
             observed = str(outcome.facts.get("observed", step.work.value))
-            return (_leased(incident, step, step.work, observed, now),)
+            return (_leased(planned, step.work, observed, now),)
         case _:
             return ()
 
 
-def _evidence(
-    incident: incidents.Incident, step: actions.Step, outcome: outcomes.Outcome, now: instants.Now
-) -> facts.Fact:
-    files = outcome.evidence if isinstance(outcome, outcomes.Succeeded | outcomes.Failed) else ()
-    if not files:
-        return _missed(incident, step, now, outcome.text)
-    rows: tuple[outcomes.Json, ...] = tuple(
-        {"path": f.path, "bytes": f.bytes, "sha256": f.sha256, "what": f.what} for f in files
+def _evidence(planned: facts.Fact, outcome: outcomes.Outcome, now: instants.Now) -> facts.Fact:
+    if not isinstance(outcome, outcomes.Succeeded | outcomes.Failed) or not outcome.evidence:
+        return _missed(planned, now, outcome.text)
+    files: tuple[outcomes.Json, ...] = tuple(
+        {"path": f.path, "bytes": f.bytes, "sha256": f.sha256, "what": f.what} for f in outcome.evidence
     )
-    notes = outcome.facts if isinstance(outcome, outcomes.Succeeded | outcomes.Failed) else {}
-    return _fact(
-        incident, step, now, facts.FactKind.EVIDENCE_STORED, outcome.text, data={**notes, "files": rows}
-    )
+    return _of(planned, now, Kind.EVIDENCE_STORED, outcome.text, {**outcome.facts, "files": files})
 
 
-def _missed(incident: incidents.Incident, step: actions.Step, now: instants.Now, why: str) -> facts.Fact:
-    record = incident.step(step.id)
-    waited = now.since(record.planned) if record else None
-    seconds = "unknown" if waited is None else f"{waited.total_seconds():.1f}s"
-    text = f"no evidence of {step.member}: {why}"
-    return _fact(
-        incident, step, now, facts.FactKind.EVIDENCE_MISSED, text, data={"why": why, "waited": seconds}
-    )
+def _missed(planned: facts.Fact, now: instants.Now, why: str) -> facts.Fact:
+    waited = f"{now.since(planned.at).total_seconds():.1f}s"
+    text = f"no evidence of {planned.member}: {why}"
+    return _of(planned, now, Kind.EVIDENCE_MISSED, text, {"why": why, "waited": waited})
 
 
-def _leased(
-    incident: incidents.Incident,
-    step: actions.Step,
-    work: actions.SysctlWrite,
-    observed: str,
-    now: instants.Now,
-) -> facts.Fact:
+def _leased(planned: facts.Fact, work: actions.SysctlWrite, observed: str, now: instants.Now) -> facts.Fact:
+    until = None if work.restore_after is None else instants.rfc3339(now.wall + work.restore_after)
+    text = f"{work.name} is {observed} until it is given back ({work.original} before)"
     data: dict[str, outcomes.Json] = {
         "name": work.name,
         "namespace": work.namespace,
@@ -142,45 +124,17 @@ def _leased(
         "observed": observed,
         "pid": work.pid,
         "scope": work.scope,
+        "until": until,
     }
-    text = f"{work.name} is {observed} until it is given back ({work.original} before)"
-    return _fact(incident, step, now, facts.FactKind.SYSCTL_LEASED, text, data=data)
+    return _of(planned, now, Kind.SYSCTL_LEASED, text, data)
 
 
-def _fact(
-    incident: incidents.Incident,
-    step: actions.Step,
+def _of(  # noqa: PLR0917 - the fields of a fact, in their order
+    planned: facts.Fact,
     now: instants.Now,
     kind: facts.FactKind,
     text: str,
-    *,
     data: Mapping[str, outcomes.Json],
-    refused: outcomes.Refused | None = None,
+    reason: reasons.Reason | None = None,
 ) -> facts.Fact:
-    return facts.Fact(
-        kind=kind,
-        at=now,
-        text=text,
-        incident=incident.id,
-        policy=incident.policy,
-        policy_hash=incident.policy_hash,
-        mode=step.mode,
-        target=step.target_name,
-        member=step.member,
-        stage=valid.StageName(step.stage),
-        action=step.kind,
-        action_id=step.id,
-        reason=refused.reason if refused else None,
-        data=data,
-    )
-
-
-_HAPPENED: dict[type, str] = {
-    outcomes.Happened: "yes",
-    outcomes.NotHappened: "no",
-    outcomes.Unknowable: "unknown",
-}
-
-
-def _yes(happened: bool) -> str:  # noqa: FBT001 - the one argument is the whole question
-    return "yes" if happened else "no"
+    return dataclasses.replace(planned, kind=kind, at=now, text=text, reason=reason, data=data)

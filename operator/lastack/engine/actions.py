@@ -5,7 +5,8 @@ A step is one member's replacement, one sysctl name in one namespace, or one dum
 """
 
 import dataclasses
-from typing import NewType
+import datetime as dt
+from typing import Literal, NewType
 
 from lastack.engine import samples
 from lastack.policy import valid, vocabulary
@@ -63,9 +64,11 @@ class SysctlWrite:
     name: str
     value: str
     original: str
-    scope: str
+    scope: Literal["member", "host"]
     pid: samples.Pid
     namespace: int
+    restore_after: dt.timedelta | None = None
+    """When the lease ends by itself; None: when somebody ends it, or its policy goes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

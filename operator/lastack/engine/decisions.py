@@ -10,11 +10,13 @@ from collections.abc import Callable
 
 from lastack import quantities
 from lastack.engine import (
+    actions,
     drafts,
     facts,
     findings,
     gathering,
     incidents,
+    instants,
     judgements,
     ladder,
     outcomes,
@@ -40,11 +42,41 @@ def decide(incident: incidents.Incident | None, at: Circumstances) -> Decision:
     return draft.decision()
 
 
-def abandon(incident: incidents.Incident, at: Circumstances, why: str) -> Decision:
+def unfit(incident: incidents.Incident, before: valid.Policy | None, after: valid.Policy) -> str | None:
+    """Why an incident cannot go on under a policy that was changed; None when only times and limits were.
+
+    `before` is None when the policy was changed while lastack was away: what was changed cannot be told then.
+    """
+    if before is None:
+        return (
+            None if incident.policy_hash == after.digest else "its policy was changed while lastack was away"
+        )
+    if after.target != before.target:
+        return "its policy has another target now"
+    if _shape(after) != _shape(before):
+        return "the stages of its policy, or their modes, were changed"
+    return None
+
+
+def _shape(policy: valid.Policy) -> tuple[tuple[str, str, str], ...]:
+    return tuple((stage.name, actions.kind_of(stage.action), stage.mode) for stage in policy.stages)
+
+
+def abandon(incident: incidents.Incident, now: instants.Now, why: str) -> tuple[facts.Fact, ...]:
     """End an incident whose policy is gone or was changed under it: no new act begins, and the record says so."""
-    draft = drafts.Draft(incident, at)
-    draft.say(facts.FactKind.INCIDENT_ABANDONED, f"abandoned: {why}", data={"why": why})
-    return draft.decision()
+    return (
+        facts.Fact(
+            kind=facts.FactKind.INCIDENT_ABANDONED,
+            at=now,
+            text=f"abandoned: {why}",
+            incident=incident.id,
+            policy=incident.policy,
+            policy_hash=incident.policy_hash,
+            mode=incident.mode,
+            target=incident.target,
+            data={"why": why},
+        ),
+    )
 
 
 def _begin(at: Circumstances) -> Decision:
@@ -96,8 +128,12 @@ def _notice_restarts(draft: drafts.Draft) -> None:
         known = draft.incident.lives.get(member.name)
         if member.name in ours or member.incarnation is None or known == member.incarnation:
             continue
-        text = f"{member.name} was started anew, not by lastack" if known else f"{member.name} joined"
-        data = {"life": member.incarnation, "before": known or None, "joined": known is None}
+        if known is None:
+            data = {"life": member.incarnation}
+            draft.say(facts.FactKind.MEMBER_JOINED, f"{member.name} joined", member=member.name, data=data)
+            continue
+        text = f"{member.name} was started anew, not by lastack"
+        data = {"life": member.incarnation, "before": known}
         draft.say(facts.FactKind.MEMBER_RESTARTED, text, member=member.name, data=data)
 
 
@@ -210,7 +246,7 @@ def _recovering(draft: drafts.Draft) -> None:
         draft.say(facts.FactKind.INCIDENT_FIRED, "the symptom came back while it was being watched")
         _remediating(draft)
         return
-    answered = [rungs.answers(draft, name) for name in draft.incident.treated]
+    answered = [rungs.answers(draft, name, draft.incident.phase_since) for name in draft.incident.treated]
     if not draft.incident.acted:
         text = "the symptom went by itself; nothing was done"
         _resolve_if_quiet(draft, incidents.OutcomeCode.RECOVERED_UNAIDED, text)

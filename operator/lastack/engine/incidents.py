@@ -275,6 +275,7 @@ _CHANGES = {
     facts.FactKind.INCIDENT_ABANDONED: _closed,
     facts.FactKind.INCIDENT_EXHAUSTED: _exhausted,
     facts.FactKind.MEMBER_SICKENED: _sickened,
+    facts.FactKind.MEMBER_JOINED: _restarted,
     facts.FactKind.MEMBER_RESTARTED: _restarted,
     facts.FactKind.MEMBER_VERIFIED: _verified,
     facts.FactKind.EVIDENCE_STORED: _evidenced,

@@ -60,15 +60,18 @@ def judge(
     policy: valid.Policy,
     before: Judgement | None,
     now: instants.Now,
+    *,
+    unseen: samples.Missing | None = None,
 ) -> Judgement:
     """Judge one member from its windows, one per listener; `before` carries how long its triggers have stood.
 
-    A judgement of another life of the member is worth nothing: a restart by anybody resets every count.
+    A judgement of another life of the member is worth nothing: a restart by anybody resets every count. `unseen`
+    says why there may be no windows although the member listens; then nothing is concluded from their absence.
     """
     if before is not None and before.incarnation != member.incarnation:
         before = None
     found = sorted((diagnoses.diagnose(window) for window in windows), key=diagnoses.rank)
-    if not windows and member.ready:
+    if not windows and member.ready and unseen is None:
         found = [diagnoses.not_listening(policy.ports)]
     earlier = {v.trigger: v for v in before.verdicts} if before else {}
     stands = tuple(verdicts.assess(t, found, earlier.get(t.name), now) for t in policy.triggers)

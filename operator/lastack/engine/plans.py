@@ -74,6 +74,7 @@ def _work_data(work: actions.Work) -> Data:
                 "scope": work.scope,
                 "pid": work.pid,
                 "namespace": work.namespace,
+                "restoreAfter": None if work.restore_after is None else quantities.short(work.restore_after),
             }
         case actions.Replacement(settings, probe, ports):
             return {
@@ -108,6 +109,7 @@ def _work_of(data: Data) -> actions.Work:
                 scope=_scope(data["scope"]),
                 pid=samples.Pid(_int(data["pid"])),
                 namespace=_int(data["namespace"]),
+                restore_after=None if data["restoreAfter"] is None else _span(data["restoreAfter"]),
             )
         case "replacement":
             restart = valid.RollingRestart(_span(data["readyWithin"]), _span(data["warmFor"]))

@@ -77,7 +77,7 @@ def _warm(
     quiet = judged.quiet_for(draft.at.now)
     if quiet is None or quiet < action.warm_for:
         return rungs.Rung(rungs.Standing.WORKING, f"{name} warms up for {quantities.short(action.warm_for)}")
-    if not rungs.answers(draft, name):
+    if not rungs.answers(draft, name, record.ended or record.planned):
         return rungs.Rung(rungs.Standing.WORKING, f"waiting for {name} to answer the probe")
     draft.say(
         facts.FactKind.MEMBER_VERIFIED,

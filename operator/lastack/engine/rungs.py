@@ -5,6 +5,7 @@ over and need time to settle), AT_NEXT_LISTEN (done, but it cannot have an effec
 """
 
 import dataclasses
+import datetime as dt
 import enum
 
 from lastack.engine import (
@@ -12,6 +13,7 @@ from lastack.engine import (
     censuses,
     drafts,
     guards,
+    instants,
     judgements,
     reasons,
     remedies,
@@ -64,17 +66,14 @@ def applicable(draft: drafts.Draft, stage: valid.Stage) -> list[tuple[censuses.M
     return found
 
 
-def answers(draft: drafts.Draft, name: actions.MemberName) -> bool:
-    """Whether the member has passed its probe in its present life; asks for one if not. True without a probe."""
+def answers(draft: drafts.Draft, name: actions.MemberName, since: instants.Now) -> bool:
+    """Whether the member passed its probe in its present life after `since`; asks for one if not. True without one."""
     if draft.at.policy.probe is None:
         return True
     answer, member = draft.at.answers.get(name), draft.at.census.member(name)
-    if (
-        answer is not None
-        and answer.passed
-        and member is not None
-        and answer.incarnation == member.incarnation
-    ):
-        return True
+    if answer is not None and member is not None and answer.passed:
+        fresh = answer.at.since(since) >= dt.timedelta(0)
+        if fresh and answer.incarnation == member.incarnation:
+            return True
     draft.probe(name)
     return False

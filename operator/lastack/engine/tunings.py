@@ -57,7 +57,9 @@ def _lease(
     if held is not None:
         draft.refuse(stage, held, subject=subject, member=member.name)
         return True
-    work = actions.SysctlWrite(name, desired, original, action.scope, member.main_pid, space.inode)
+    work = actions.SysctlWrite(
+        name, desired, original, action.scope, member.main_pid, space.inode, action.restore_after
+    )
     text = f"Lease {name}: {original} -> {desired} in network namespace {space.inode}"
     draft.plan(stage, draft.step(stage, step_id, member, work), text)
     return False

@@ -1,0 +1,35 @@
+"""Which leases are to be given back now, and why. Pure; called by loop each tick."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+
+from lastack.engine import instants, standings
+from lastack.policy import valid
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Due:
+    """A lease to give back, and why."""
+
+    lease: standings.Lease
+    why: str
+
+
+def due(
+    leases: Collection[standings.Lease],
+    policies: Mapping[str, valid.Policy],
+    now: instants.Now,
+) -> Sequence[Due]:
+    """The leases whose time is over (also because their incident was abandoned), or whose policy is gone.
+
+    A lease of another boot is due as well: its namespace died with that boot, and the keeper will say so.
+    """
+    found = []
+    for lease in leases:
+        if lease.boot_id != now.boot_id:
+            found.append(Due(lease, "the host was booted since"))
+        elif lease.policy not in policies:
+            found.append(Due(lease, "its policy is not in force any more"))
+        elif lease.until is not None and now.wall >= lease.until:
+            found.append(Due(lease, f"its time is over since {instants.rfc3339(lease.until)}"))
+    return found

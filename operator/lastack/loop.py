@@ -1,0 +1,235 @@
+"""The shell: one tick. It looks, asks the engine, writes what the engine says, and only then begins anything.
+
+One thread owns a Loop and calls `tick` again and again; it never blocks on a target. Everything it needs from the
+world is a port. Called by bootstrap's host process and, with fakes, by the tests.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+
+from lastack import controls, ports, watches
+from lastack.engine import (
+    absorptions,
+    announcements,
+    decisions,
+    drafts,
+    facts,
+    incidents,
+    instants,
+    leases,
+    outcomes,
+    plans,
+    thresholds,
+)
+from lastack.policy import valid
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class World:
+    """The ports of one process.
+
+    `hosts` finds the service host of a target, `told` hears what was written, `about` is build and kernel.
+    """
+
+    clock: ports.Clock
+    sampler: ports.Sampler
+    hosts: Callable[[valid.Target], ports.ServiceHost]
+    works: ports.Works
+    ledger: ports.Ledger
+    controls: ports.Controls
+    policies: ports.PolicySource
+    told: Callable[[Sequence[facts.Fact]], None]
+    about: Mapping[str, outcomes.Json]
+
+
+class Loop:
+    """Ticks. What it keeps in memory may be lost at any instant; what may not is in the ledger first."""
+
+    def __init__(self, world: World) -> None:
+        """Take the ports; nothing is looked at before `start`."""
+        self._world = world
+        self._watches: dict[valid.PolicyName, watches.Watch] = {}
+        self._owed: list[facts.Fact] = []
+        self._before: instants.Now | None = None
+
+    def start(self, actor: str) -> None:
+        """Say that lastack looks again, and settle what a crash left behind before anything else is decided."""
+        works, now = self._world.works, self._world.clock.now()
+        self._owed.append(announcements.started(now, self._world.about, actor))
+        for planned in self._world.ledger.folded.planned.values():
+            step = plans.step_of(planned)
+            found = works.reconcile(step)
+            if isinstance(found, outcomes.Running):
+                works.resume(step)
+            else:
+                self._owed += absorptions.interrupted(planned, step, found, now)
+        self._world.told(self._pay())
+
+    def stop(self, within: dt.timedelta) -> None:
+        """End between steps; what still runs is reconciled by the next start."""
+        running = self._world.works.close(within)
+        now = self._world.clock.now()
+        self._absorb(now)
+        self._owed.append(announcements.stopped(now, running))
+        self._world.told(self._pay())
+
+    def tick(self) -> None:
+        """Look, decide, write, begin: in this order.
+
+        Raises StateUnusable, with nothing begun, when nothing could be written: what was owed to the ledger stays
+        owed, and leases are given back all the same.
+        """
+        now = self._world.clock.now()
+        self._absorb(now)
+        self._owed += [*self._clock_news(now), *self._policy_news(now)]
+        due = [watch for watch in self._watches.values() if watch.is_due(now)]
+        for watch in due:
+            self._look(watch, now)
+        answers = [controls.answer(request, self.view(now)) for request in self._world.controls.pending()]
+        self._owed += [fact for answer in answers for fact in answer.facts]
+        try:
+            written, decided = self._decide(due, now)
+        finally:
+            self._restore_due(now)
+        for watch, decision in decided:
+            self._begin(watch, decision, now)
+        for answer in answers:
+            for lease in answer.restores:
+                self._world.works.restore(lease)
+            answer.reply()
+        self._world.told(written)
+
+    def view(self, now: instants.Now) -> controls.View:
+        """What a person may ask about, at this instant."""
+        folded = self._world.ledger.folded
+        return controls.View(now, folded, tuple(self._watches.values()), self._world.works.running())
+
+    def _decide(
+        self, due: Sequence[watches.Watch], now: instants.Now
+    ) -> tuple[list[facts.Fact], list[tuple[watches.Watch, drafts.Decision]]]:
+        """One transaction: what is owed, then the decision about each target that was looked at, on top of it."""
+        ledger, written, decided = self._world.ledger, list(self._owed), []
+        with ledger.transaction():
+            ledger.append(self._owed)
+            for watch in due:
+                decision = decisions.decide(
+                    self._incident(watch.policy.target_name), self._circumstances(watch, now)
+                )
+                ledger.append(decision.facts)
+                written += decision.facts
+                decided.append((watch, decision))
+        self._owed.clear()
+        return written, decided
+
+    def _pay(self) -> list[facts.Fact]:
+        """Write what is owed, and nothing else."""
+        return self._decide((), self._world.clock.now())[0]
+
+    def _circumstances(self, watch: watches.Watch, now: instants.Now) -> drafts.Circumstances:
+        folded, policy = self._world.ledger.folded, watch.policy
+        standing = folded.standing(policy.target_name, now)
+        return drafts.Circumstances(
+            policy=policy,
+            census=watch.census,
+            judged=watch.judged,
+            standing=dataclasses.replace(standing, disk_full=self._world.ledger.room()),
+            answers=watch.answers,
+            now=now,
+            seq=folded.head.seq + 1,
+        )
+
+    def _look(self, watch: watches.Watch, now: instants.Now) -> None:
+        """Look at one target. A restart by others outside of an incident is a fact of its own: it counts too."""
+        restarted = watch.look(now)
+        if self._incident(watch.policy.target_name) is None:
+            self._owed += [
+                announcements.restarted(now, watch.policy, each.member, each.before, each.life)
+                for each in restarted
+            ]
+
+    def _begin(self, watch: watches.Watch, decision: drafts.Decision, now: instants.Now) -> None:
+        for step in decision.steps:
+            self._world.works.begin(step)
+        for name in decision.probes:
+            request = watch.question(name, now)
+            if request is not None:
+                self._world.works.ask(request)
+
+    def _absorb(self, now: instants.Now) -> None:
+        """Take in what ended. It is owed to the ledger until it is written, whatever fails before that."""
+        works = self._world.works
+        for step, outcome in works.finished():
+            planned = self._world.ledger.folded.planned[step.id]
+            self._owed += absorptions.absorb(planned, step, outcome, now)
+        for lease, ended in works.restored():
+            if not isinstance(ended, outcomes.Failed):
+                self._owed.append(absorptions.given_back(lease, ended, now))
+        for request, answer in works.answers():
+            watch = self._watches.get(valid.PolicyName(request.target))
+            if watch is not None:
+                watch.answers[answer.member] = answer
+
+    def _clock_news(self, now: instants.Now) -> list[facts.Fact]:
+        """A step of the wall clock, or a gap in which nothing was seen: every sustained count begins anew."""
+        before, self._before = self._before, now
+        if before is None:
+            return []
+        steady = now.since(before)
+        step = now.wall - before.wall - steady
+        if abs(step) > thresholds.CLOCK_STEP:
+            news = announcements.clock_stepped(now, step)
+        elif steady > thresholds.GAP:
+            news = announcements.looked_away(now, steady)
+        else:
+            return []
+        for watch in self._watches.values():
+            watch.forget()
+        return [news]
+
+    def _policy_news(self, now: instants.Now) -> list[facts.Fact]:
+        """A new set in force: what is new is loaded, what is gone or lowered abandons its incident on record."""
+        news = self._world.policies.news()
+        if news is None:
+            return []
+        if news.rejected is not None:
+            return [announcements.policies_rejected(now, news.rejected)]
+        said: list[facts.Fact] = []
+        before, self._watches = self._watches, {}
+        for policy in news.policies:
+            old = before.get(policy.name)
+            if old is not None and old.policy.digest == policy.digest:
+                self._watches[policy.name] = old
+                continue
+            host = self._world.hosts(policy.target)
+            watch = watches.Watch(policy, host, self._world.sampler)
+            self._watches[policy.name] = watch
+            said.append(announcements.policy_loaded(now, policy, self._world.about))
+            incident = self._incident(policy.target_name)
+            if incident is not None:
+                why = decisions.unfit(incident, old.policy if old else None, policy)
+                said += decisions.abandon(incident, now, why) if why else ()
+        gone = [watch.policy for name, watch in before.items() if name not in self._watches]
+        said += [announcements.policy_removed(now, policy) for policy in gone]
+        return [*said, *self._orphans(now)]
+
+    def _orphans(self, now: instants.Now) -> list[facts.Fact]:
+        """Incidents whose policy is in force no more, as after a start with other policies."""
+        return [
+            fact
+            for told in self._world.ledger.folded.told.values()
+            if told.incident.closed_at is None and told.incident.policy not in self._watches
+            for fact in decisions.abandon(told.incident, now, "its policy is not in force any more")
+        ]
+
+    def _restore_due(self, now: instants.Now) -> None:
+        held = self._world.ledger.folded.standing(None, now).leases
+        policies = {str(name): watch.policy for name, watch in self._watches.items()}
+        if self._watches:
+            for due in leases.due(held, policies, now):
+                self._world.works.restore(due.lease)
+
+    def _incident(self, target: str) -> incidents.Incident | None:
+        """The open incident of a target."""
+        found = (told.incident for told in self._world.ledger.folded.told.values())
+        return next((i for i in found if i.target == target and i.closed_at is None), None)

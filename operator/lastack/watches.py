@@ -1,0 +1,152 @@
+"""What is remembered of one target between ticks: its members, the windows of their listeners, their judgements.
+
+Called by loop, which looks through it. All of it is lost with the process, on purpose: what was not seen by this
+process is not sustained. What must not be lost is in the ledger.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+
+from lastack import errors, ports
+from lastack.engine import (
+    actions,
+    censuses,
+    instants,
+    judgements,
+    probes,
+    samples,
+    thresholds,
+    windows,
+)
+from lastack.policy import valid
+
+_NOBODY = censuses.Census(())
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Restarted:
+    """A member that is in another life than at the look before."""
+
+    member: actions.MemberName
+    before: actions.Incarnation
+    life: actions.Incarnation
+
+
+class Watch:
+    """One target under watch."""
+
+    def __init__(self, policy: valid.Policy, host: ports.ServiceHost, sampler: ports.Sampler) -> None:
+        self.policy = policy
+        self.census = _NOBODY
+        self.judged: dict[actions.MemberName, judgements.Judgement] = {}
+        self.answers: dict[actions.MemberName, probes.ProbeResult] = {}
+        self._asked: dict[actions.MemberName, instants.Now] = {}
+        self._host = host
+        self._sampler = sampler
+        self._windows: dict[actions.MemberName, Mapping[windows.Key, samples.Window]] = {}
+        self._due: dt.timedelta | None = None
+        self._lives: dict[actions.MemberName, actions.Incarnation] = {}
+
+    def is_due(self, now: instants.Now) -> bool:
+        """Whether `sampleEvery` has passed since the last look."""
+        return self._due is None or now.steady >= self._due
+
+    def forget(self) -> None:
+        """Start every count anew: the clock stepped or the host slept."""
+        self._windows.clear()
+        self.judged.clear()
+        self._due = None
+
+    def look(self, now: instants.Now) -> tuple[Restarted, ...]:
+        """Take a census and a sample, and judge every member; returns the members that live anew since the last."""
+        self._due = now.steady + self.policy.sample_every
+        try:
+            self.census = self._host.members(self.policy.target)
+        except errors.WorldError as problem:
+            missing = samples.Missing(problem.message, problem.fix)
+            self.census = dataclasses.replace(self.census, missing=missing)
+            self._judge(now, {}, missing)
+            return ()
+        restarted = self._restarted()
+        for name, group in self._groups().items():
+            self._look_at(now, name, group)
+        gone = self.judged.keys() - {member.name for member in self.census.members}
+        for name in gone:
+            del self.judged[name]
+            self._windows.pop(name, None)
+        return restarted
+
+    def listeners(self, name: actions.MemberName) -> tuple[samples.ListenerAddress, ...]:
+        """Where the member listens, as last seen."""
+        found = {window.last.listener.address for window in self._windows.get(name, {}).values()}
+        return tuple(sorted(found))
+
+    def question(self, name: actions.MemberName, now: instants.Now) -> ports.ProbeRequest | None:
+        """A probe of the member, unless it was asked just now: a probe is a real request."""
+        asked, member = self._asked.get(name), self.census.member(name)
+        if member is None or self.policy.probe is None:
+            return None
+        if asked is not None and now.since(asked) < thresholds.PROBE_EVERY:
+            return None
+        self._asked[name] = now
+        return ports.ProbeRequest(self.policy.target_name, member, self.policy.probe, self.listeners(name))
+
+    def _groups(self) -> dict[int | None, list[censuses.Member]]:
+        """Members by network namespace: one look serves all that share one. None: no process, nothing to look at."""
+        groups: dict[int | None, list[censuses.Member]] = {}
+        for member in self.census.members:
+            space = self._sampler.namespace_of(member.main_pid) if member.main_pid else None
+            groups.setdefault(space, []).append(member)
+        return groups
+
+    def _look_at(self, now: instants.Now, space: int | None, group: list[censuses.Member]) -> None:
+        if space is None:
+            self._judge(now, {member.name: () for member in group}, None)
+            return
+        pids = frozenset(pid for member in group for pid in member.pids)
+        sample = self._sampler.look(ports.Selection(pids, self.policy.ports, group[0].main_pid))
+        blind = dict(sample.missing)
+        for member in group:
+            own = tuple(look for look in sample.looks if _belongs(look, member))
+            whole = next((why for what, why in blind.items() if not what.startswith("pid/")), None)
+            unseen = whole or next(
+                (blind[f"pid/{pid}"] for pid in member.pids if f"pid/{pid}" in blind), None
+            )
+            self._judge(now, {member.name: own}, unseen)
+
+    def _judge(
+        self,
+        now: instants.Now,
+        looks: Mapping[actions.MemberName, tuple[samples.Look, ...]],
+        unseen: samples.Missing | None,
+    ) -> None:
+        names = looks.keys() or {member.name for member in self.census.members}
+        for member in self.census.members:
+            if member.name not in names:
+                continue
+            before = self._windows.get(member.name, {})
+            self._windows[member.name] = windows.extend(before, looks.get(member.name, ()))
+            self.judged[member.name] = judgements.judge(
+                member,
+                tuple(self._windows[member.name].values()),
+                self.policy,
+                self.judged.get(member.name),
+                now,
+                unseen=unseen,
+            )
+
+    def _restarted(self) -> tuple[Restarted, ...]:
+        found = []
+        for member in self.census.members:
+            before = self._lives.get(member.name)
+            if member.incarnation is None:
+                continue
+            if before is not None and before != member.incarnation:
+                found.append(Restarted(member.name, before, member.incarnation))
+            self._lives[member.name] = member.incarnation
+        return tuple(found)
+
+
+def _belongs(look: samples.Look, member: censuses.Member) -> bool:
+    return any(process.pid in member.pids for process in look.owner.processes)
