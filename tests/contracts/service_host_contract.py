@@ -22,10 +22,20 @@ STEP = actions.StepId("incident-1/replace/1")
 class Bed(Protocol):
     """A real host with at least two running members that stop at once, and one that takes its time."""
 
-    target: valid.Target
-    member: actions.MemberName
-    slow_member: actions.MemberName
-    """Needs between half a second and five seconds to stop."""
+    @property
+    def target(self) -> valid.Target:
+        """All its members."""
+        ...
+
+    @property
+    def member(self) -> actions.MemberName:
+        """One that stops at once."""
+        ...
+
+    @property
+    def slow_member(self) -> actions.MemberName:
+        """Needs between half a second and five seconds to stop."""
+        ...
 
     def host(self) -> ports.ServiceHost:
         """A new instance of the adapter, that knows nothing of the others."""
@@ -96,12 +106,27 @@ class ServiceHostContract:
     def test_twice_with_one_step_id_is_once(self, bed: Bed) -> None:
         """Neither a repeated request during the replacement nor one after it ends another life."""
         _, expected = running(bed, bed.slow_member)
-        bed.host().begin_replacement(bed.slow_member, expected, STEP)
-        assert ports.Begun() == bed.host().begin_replacement(bed.slow_member, expected, STEP)
+        host = bed.host()
+        host.begin_replacement(bed.slow_member, expected, STEP)
+        assert ports.Begun() == host.begin_replacement(bed.slow_member, expected, STEP)
         ended = await_end(bed, bed.slow_member, expected)
         assert isinstance(ended, ports.Replaced)
-        again = bed.host().begin_replacement(bed.slow_member, expected, STEP)
-        assert ports.AlreadyReplaced(ended.new) == again
+        for again in (host, bed.host()):
+            answer = again.begin_replacement(bed.slow_member, expected, STEP)
+            assert ports.AlreadyReplaced(ended.new) == answer
+        assert ended.new == running(bed, bed.slow_member)[1]
+
+    def test_after_a_crash_the_same_step_is_still_once(self, bed: Bed) -> None:
+        """An instance that knows nothing of the step may call it begun or hold it off, but ends no second life."""
+        _, expected = running(bed, bed.slow_member)
+        bed.host().begin_replacement(bed.slow_member, expected, STEP)
+        answer = bed.host().begin_replacement(bed.slow_member, expected, STEP)
+        if isinstance(answer, ports.HostRefused):
+            assert reasons.Reason.CHANGE_IN_PROGRESS == answer.reason
+        else:
+            assert ports.Begun() == answer
+        ended = await_end(bed, bed.slow_member, expected)
+        assert isinstance(ended, ports.Replaced)
         assert ended.new == running(bed, bed.slow_member)[1]
 
     def test_a_life_that_is_over_is_not_replaced_again(self, bed: Bed) -> None:

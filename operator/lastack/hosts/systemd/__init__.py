@@ -1,0 +1,1 @@
+"""Members that are systemd units, over D-Bus."""
