@@ -107,29 +107,20 @@ def _evidence(policy: valid.Policy) -> Findings:
     restarted = False
     for path, stage in _stages(policy):
         where = findings.written(path)
-        match stage.action:
-            case valid.ThreadDump():
-                if restarted:
-                    message = f"{where} takes evidence after a restart, which ends what it would see"
-                    yield findings.warning(
-                        path, "late-evidence", f"{message}; expected it before the restart"
-                    )
-                dumped = (dumped or frozenset()) | _applies_to(stage, can_be)
-            case valid.RollingRestart():
-                restarted = True
-                bare = _applies_to(stage, can_be) - (dumped or frozenset())
-                if dumped is None:
-                    message = f"{where} restarts without evidence; expected a threadDump stage before it"
-                    yield findings.error(path, "no-evidence", message)
-                elif bare:
-                    message = (
-                        f"{where} restarts on {_words(bare)}, for which no stage before it takes evidence"
-                    )
-                    yield findings.warning(
-                        path, "no-evidence", f"{message}; expected a threadDump stage for it"
-                    )
-            case valid.SysctlTuning():
-                pass
+        if isinstance(stage.action, valid.ThreadDump):
+            if restarted:
+                message = f"{where} takes evidence after a restart, which ends what it would see"
+                yield findings.warning(path, "late-evidence", f"{message}; expected it before the restart")
+            dumped = (dumped or frozenset()) | _applies_to(stage, can_be)
+        elif isinstance(stage.action, valid.RollingRestart):
+            restarted = True
+            bare = _applies_to(stage, can_be) - (dumped or frozenset())
+            if dumped is None:
+                message = f"{where} restarts without evidence; expected a threadDump stage before it"
+                yield findings.error(path, "no-evidence", message)
+            elif bare:
+                message = f"{where} restarts on {_words(bare)}, for which no stage before it takes evidence"
+                yield findings.warning(path, "no-evidence", f"{message}; expected a threadDump stage for it")
 
 
 def _dumps_fit(policy: valid.Policy) -> Findings:

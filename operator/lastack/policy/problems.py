@@ -81,7 +81,7 @@ def _escape(letter: str) -> str:
 
 def bare(name: str) -> str:
     """A field name as a message writes it: as it is when it is a plain word, quoted when it is not."""
-    plain = name.isascii() and 0 < len(name) <= 60 and all(c.isalnum() or c in "._-/@" for c in name)
+    plain = name.isascii() and 0 < len(name) <= 60 and all(c.isalnum() or c in "._-/@*" for c in name)
     return name if plain else quoted(name)
 
 

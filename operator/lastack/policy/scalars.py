@@ -129,7 +129,7 @@ def duration(shortest: str, longest: str, like: str) -> Reader[dt.timedelta]:
     low, high = quantities.duration(shortest), quantities.duration(longest)
 
     def read(raw: object, expected: str) -> dt.timedelta:
-        number = isinstance(raw, int | float) and not isinstance(raw, bool)
+        number = isinstance(raw, int) and not isinstance(raw, bool)
         found = _text(raw, expected, f"did you mean {raw}s?" if number else "")
         try:
             span = quantities.duration(found)
