@@ -90,7 +90,7 @@ def c_reference(*arguments: str) -> tuple[str, ...]:
     source, program = ROOT / "benchmarks" / "c_reference.c", BUILD / "c_reference"
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         BUILD.mkdir(exist_ok=True)
-        subprocess.run(["gcc", "-O2", "-Wall", "-o", str(program), str(source)], check=True)
+        subprocess.run(["/usr/bin/gcc", "-O2", "-Wall", "-o", str(program), str(source)], check=True)
     return (str(program), *arguments)
 
 

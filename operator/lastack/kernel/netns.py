@@ -135,9 +135,9 @@ def _enter(path: str) -> None:
 def _unshare_user_and_net(user: int, group: int) -> None:
     try:
         linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNET)
-        pathlib.Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-        pathlib.Path("/proc/self/uid_map").write_text(f"0 {user} 1", encoding="ascii")
-        pathlib.Path("/proc/self/gid_map").write_text(f"0 {group} 1", encoding="ascii")
+        pathlib.Path("/proc/self/setgroups").write_text("deny", encoding="utf-8")
+        pathlib.Path("/proc/self/uid_map").write_text(f"0 {user} 1", encoding="utf-8")
+        pathlib.Path("/proc/self/gid_map").write_text(f"0 {group} 1", encoding="utf-8")
     except OSError as problem:
         raise errors.NotPermitted(
             f"this system does not let an ordinary user make a network namespace ({problem})",
