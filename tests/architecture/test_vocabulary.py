@@ -14,6 +14,7 @@ BANNED_WORDS = {"delay", "sleep"}
 MAY_CATCH_EVERYTHING = {
     "loop": "one failed tick is logged and the watchdog is not fed; the next tick comes",
     "kernel.netns": "a thread hands everything to the thread that waits for it, to be raised there",
+    "executors.works": "a worker's defect is logged and becomes the outcome of its step; the others go on",
     "cli.entry": "process entry: a defect becomes one sentence and an exit code",
 }
 
