@@ -17,9 +17,7 @@ def policy_group() -> None:
 
 @policy_group.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=pathlib.Path))
-@click.option(
-    "-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", help="How to print."
-)
+@printing.output_option("text", "json")
 @click.option("--strict", is_flag=True, help="Exit with 1 when there are warnings.")
 def check(files: tuple[pathlib.Path, ...], output: str, *, strict: bool) -> None:
     """Say everything that is wrong with policy files, each with its line and column.

@@ -104,14 +104,16 @@ def read_source(file: pathlib.Path) -> Source | problems.Problem:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as failed:
         return _unreadable(str(file), failed, "a policy file")
-    with open(descriptor, "rb") as stream:  # noqa: PTH123 - a Path cannot wrap a descriptor
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return _problem(str(file), "unreadable-file", "this is not a file; expected a policy file")
-        try:
+        with open(descriptor, "rb", closefd=False) as stream:
             content = stream.read(LARGEST)
-        except OSError as failed:
-            return _unreadable(str(file), failed, "a policy file")
+    except OSError as failed:
+        return _unreadable(str(file), failed, "a policy file")
+    finally:
+        os.close(descriptor)
     return Source(str(file), content, status.st_uid, status.st_mode)
 
 

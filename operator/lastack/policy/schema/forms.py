@@ -21,6 +21,9 @@ class Later:
 
 LATER = Later()
 
+ANYTHING = "anything"
+"""What is expected of a field whose values this version does not look at."""
+
 Read = pydantic.PlainValidator
 
 
@@ -77,7 +80,7 @@ def _shape(name: str, info: fields.FieldInfo) -> FieldShape:
     return FieldShape(
         name=name,
         expected=("a list: " if many else "")
-        + (words[0] if words else _mapping(forms[0]) if forms else "anything"),
+        + (words[0] if words else _mapping(forms[0]) if forms else ANYTHING),
         forms={"": forms[0]} if len(forms) == 1 else {word: form for form in forms for word in _words(form)},
         many=many,
         later=any(isinstance(part, Later) for part in info.metadata),

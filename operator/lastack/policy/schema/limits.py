@@ -38,7 +38,7 @@ class Calendar(forms.Form):
     freeze: Annotated[object, forms.LATER] = None
     """Dates on which nothing is done."""
     emergency: Annotated[object, forms.LATER] = None
-    """forms.Diagnoses that the calendar does not hold."""
+    """Diagnoses that the calendar does not hold."""
     if_limit_comes_first: Annotated[object, forms.LATER] = None
     """What to do about a leak that reaches its limit before the next window."""
 

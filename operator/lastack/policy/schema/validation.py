@@ -53,7 +53,11 @@ def _of(error: ErrorDetails) -> Iterator[findings.Finding]:
     else:
         code, expected = _SHAPES[kind]
         given = error["input"]
-        hint = f"in brackets: [{problems.bare(str(given))}]" if kind == "list_type" and isinstance(given, int | str) else ""
+        hint = (
+            f"in brackets: [{problems.bare(str(given))}]"
+            if kind == "list_type" and isinstance(given, int | str)
+            else ""
+        )
         message = f"{findings.written(path)} is {problems.shown(given)}; expected {expected}"
         yield findings.error(path, code, message, hint)
 
