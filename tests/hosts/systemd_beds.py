@@ -100,10 +100,10 @@ class SystemdBed:
         return self.box.run(["systemctl", "show", "--value", f"--property={what}", name]).stdout.strip()
 
     def remove(self) -> None:
-        """Stop and forget everything."""
+        """Stop and forget everything; names are never used again, so nobody waits for the slow ones."""
         for made in self.hosts:
             made.close()
-        self.box.run(["systemctl", "stop", f"{self.prefix}-*"])
+        self.box.run(["systemctl", "stop", "--no-block", f"{self.prefix}-*"])
         for name in self.names:
             self.box.path(f"/etc/systemd/system/{name}").unlink(missing_ok=True)
         self.box.run(["systemctl", "daemon-reload"])

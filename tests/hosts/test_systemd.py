@@ -74,9 +74,13 @@ class TestSystemdKeepsTheContract(service_host_contract.ServiceHostContract):
     def bed(self, box: boxes.Box) -> Iterator[service_host_contract.Bed]:
         """Two quick units and one whose ExecStop takes its time."""
         made = systemd_beds.SystemdBed(box)
-        made.add("quick", systemd_beds.UNLIMITED + systemd_beds.QUICK)
-        made.add("other", systemd_beds.UNLIMITED + systemd_beds.QUICK)
-        made.add("slow", systemd_beds.UNLIMITED + systemd_beds.SLOW_TO_STOP)
+        quick, slow = (
+            systemd_beds.UNLIMITED + text for text in (systemd_beds.QUICK, systemd_beds.SLOW_TO_STOP)
+        )
+        for short, text in (("quick", quick), ("other", quick), ("slow", slow)):
+            made.add(short, text, start=False, reload=False)
+        box.run(["systemctl", "daemon-reload"])
+        box.run(["systemctl", "start", *made.names])
         yield made
         made.remove()
 

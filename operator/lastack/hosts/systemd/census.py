@@ -57,7 +57,7 @@ def questions(unit: units.Listed) -> list[bus.Call]:
     """
     return [
         units.processes_call(unit.name),
-        *(units.property_call(unit.path, units.UNIT, name) for name in units.UNIT_PROPERTIES),
+        *(units.property_call(unit.path, units.UNIT, name) for name in units.UNLISTED_UNIT_PROPERTIES),
         *(units.property_call(unit.path, units.SERVICE, name) for name in units.SERVICE_PROPERTIES),
     ]
 
@@ -68,7 +68,8 @@ def member(unit: units.Listed, replies: Sequence[bus.Reply], *, now_us: int) -> 
     values = [None if isinstance(reply, bus.ErrorReply) else reply[0][1] for reply in properties]
     if None in values:
         return None
-    named = dict(zip((*units.UNIT_PROPERTIES, *units.SERVICE_PROPERTIES), values, strict=True))
+    names = (*units.UNLISTED_UNIT_PROPERTIES, *units.SERVICE_PROPERTIES)
+    named = dict(zip(names, values, strict=True)) | unit.properties
     state = units.unit_state(named, named, unit.job, now_us=now_us)
     pids = () if isinstance(processes, bus.ErrorReply) else sorted({pid for _, pid, _ in processes[0]})
     return censuses.Member(

@@ -23,11 +23,7 @@ PROPERTIES = "org.freedesktop.DBus.Properties"
 INFINITY_US = 2**64 - 1
 NO_SUCH_UNIT = "org.freedesktop.systemd1.NoSuchUnit"
 
-UNIT_PROPERTIES = (
-    "Id",
-    "LoadState",
-    "ActiveState",
-    "SubState",
+UNLISTED_UNIT_PROPERTIES = (
     "InvocationID",
     "NeedDaemonReload",
     "RefuseManualStart",
@@ -38,6 +34,8 @@ UNIT_PROPERTIES = (
     "StartLimitBurst",
     "StartLimitIntervalUSec",
 )
+"""What `unit_state` reads and systemd's list of units does not hold."""
+
 SERVICE_PROPERTIES = ("ExecMainStartTimestampMonotonic", "MainPID", "Result", "ExecMainStatus")
 
 AUTO_RESTART = frozenset({"auto-restart", "auto-restart-queued"})
@@ -65,6 +63,16 @@ class Listed:
     sub: str
     path: str
     job: Job | None
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """What the line says, by the names of the properties that say the same."""
+        return {
+            "Id": self.name,
+            "LoadState": self.load,
+            "ActiveState": self.active,
+            "SubState": self.sub,
+        }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -168,7 +176,7 @@ def monotonic_us() -> int:
 def unit_state(
     unit: Mapping[str, Any], service: Mapping[str, Any], job: Job | None, *, now_us: int
 ) -> UnitState:
-    """Give types to UNIT_PROPERTIES and SERVICE_PROPERTIES of one unit."""
+    """Give types to the properties of one unit."""
     latest_start_us = max(
         unit["InactiveExitTimestampMonotonic"],
         unit["ActiveEnterTimestampMonotonic"],
