@@ -135,7 +135,7 @@ def test_what_a_message_shows_drives_no_terminal(text: str) -> None:
 
 def test_a_value_is_shown_by_what_it_is() -> None:
     """Each kind of value has its words."""
-    cases = {
+    cases: dict[str, object] = {
         "empty": None,
         "true": True,
         "false": False,
