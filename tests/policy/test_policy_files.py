@@ -164,7 +164,9 @@ def test_a_file_that_fails_in_the_reading_is_a_problem() -> None:
     """As on a broken disk: nothing is mapped at the start of this process's memory."""
     found = policy_files.read_source(pathlib.Path("/proc/self/mem"))
 
-    assert "/proc/self/mem:1:1: error: cannot be read: Input/output error; expected a policy file" == str(found)
+    assert "/proc/self/mem:1:1: error: cannot be read: Input/output error; expected a policy file" == str(
+        found
+    )
 
 
 def test_a_huge_file_is_not_read_to_its_end(directory: pathlib.Path) -> None:
