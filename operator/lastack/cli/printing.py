@@ -39,6 +39,7 @@ class Tone(enum.Enum):
     GOOD = "green"
     WARN = "yellow"
     BAD = "red"
+    ACT = "cyan"
     QUIET = "bright_black"
     STRONG = "white"
 
