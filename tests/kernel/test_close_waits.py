@@ -37,27 +37,27 @@ def expected(rows: list[tuple[int, int, int]]) -> dict[int, close_waits.PortCoun
 def test_counts_as_the_definition_says(blocks: list[list[tuple[int, int, int]]]) -> None:
     """Planes, known ports and the dictionary give what one would count by hand."""
     made = [block([messages.row(port=p, inode=i, rqueue=r) for p, i, r in rows]) for rows in blocks]
-    assert expected([row for rows in blocks for row in rows]) == close_waits.count(made)
+    assert expected([row for rows in blocks for row in rows]) == close_waits.Counter().count(made)
 
 
 def test_counts_more_ports_than_have_a_place() -> None:
     """A hundred busy ports, of which 63 at most are known by their low byte."""
     rows = [(1000 + port, 1, 0) for port in range(100) for _ in range(3)]
     made = [block([messages.row(port=p, inode=i, rqueue=r) for p, i, r in rows])] * 3
-    assert expected(rows * 3) == close_waits.count(made)
+    assert expected(rows * 3) == close_waits.Counter().count(made)
 
 
 def test_leaves_out_a_socket_that_left_the_state_meanwhile() -> None:
     """A reset between the kernel's filter and its copy shows CLOSE in a dump of CLOSE_WAIT."""
     made = block([messages.row(inode=1), messages.row(state=7), messages.row(inode=1)])
-    assert {8080: close_waits.PortCounts(0, 0, 2)} == close_waits.count([made])
-    assert {} == close_waits.count([block([messages.row(state=7)])])
+    assert {8080: close_waits.PortCounts(0, 0, 2)} == close_waits.Counter().count([made])
+    assert {} == close_waits.Counter().count([block([messages.row(state=7)])])
 
 
 def test_refuses_a_state_that_does_not_exist() -> None:
     """Such a row is damage."""
     with pytest.raises(errors.KernelReplyError, match="states"):
-        close_waits.count([block([messages.row(state=77)])])
+        close_waits.Counter().count([block([messages.row(state=77)])])
 
 
 def test_rows_in_keeps_only_what_was_asked_for() -> None:

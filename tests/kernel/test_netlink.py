@@ -105,7 +105,7 @@ def test_mutilated_datagrams_give_rows_or_a_typed_error(data: st.DataObject, *, 
             found = inet_diag.rows_in(block, frozenset({inet_diag.State.CLOSE_WAIT}))
             if found is not None:
                 table.append(found)
-        counted = close_waits.count(blocks)
+        counted = close_waits.Counter().count(blocks)
     except errors.WorldError:
         return
     assert len(table) <= len(content) // inet_diag.ATTRIBUTES
@@ -129,9 +129,10 @@ def dump(reader: netlink.DumpSocket) -> list[int]:
 def test_reads_datagram_after_datagram_until_the_end(ends: tuple[netlink.DumpSocket, socket.socket]) -> None:
     """A dump is many datagrams and ends with NLMSG_DONE."""
     reader, kernel = ends
-    for datagram in (messages.row(sequence=1) * 3, messages.row(sequence=1), messages.done(sequence=1)):
+    short, long = messages.row(sequence=1), messages.row(sequence=1, attributes=CGROUP)
+    for datagram in (short * 3, short, long * 2, short + long, short, messages.done(sequence=1)):
         kernel.send(datagram)
-    assert [3, 1] == dump(reader)
+    assert [4, 2, 1, 1, 1] == dump(reader)
     assert struct.unpack("=IHHII", kernel.recv(100)) == (16, messages.ROW_TYPE, 0x301, 1, 0)
 
 

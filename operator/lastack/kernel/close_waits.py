@@ -37,19 +37,8 @@ class PortCounts:
         return self.queued + self.unread + self.held
 
 
-def count(blocks: Iterable[netlink.Block]) -> dict[int, PortCounts]:
-    """Local port -> counts, for the rows of a CLOSE_WAIT dump. Raises KernelReplyError on what is no row."""
-    tally = _Tally()
-    for each in blocks:
-        block = inet_diag.rows_in(each, _CLOSE_WAIT)
-        if block is not None:
-            tally.add(block)
-    ports = {key & 0xFFFF for key in tally.amounts}
-    return {port: tally.port(port) for port in sorted(ports)}
-
-
-class _Tally:
-    """Rows by `port | flags << 16`.
+class Counter:
+    """Counts look after look. It remembers ports from one look to the next, and no rows.
 
     A service has few ports and thousands of rows. A port that is known by its low byte turns into an index, and
     index and flags of a row into one byte, so that a block is counted with a few bytes.count: 2 ns per row where
@@ -58,21 +47,30 @@ class _Tally:
     """
 
     def __init__(self) -> None:
-        self.amounts: dict[int, int] = {}
-        self._ports: list[int] = []
-        self._high_of_low = bytearray(256)
-        self._cell_of_low = bytearray(256)
+        """Know no port."""
+        self._amounts: dict[int, int] = {}
+        self._forget()
 
-    def port(self, port: int) -> PortCounts:
+    def count(self, blocks: Iterable[netlink.Block]) -> dict[int, PortCounts]:
+        """Local port -> counts, for the rows of a CLOSE_WAIT dump. Raises KernelReplyError on what is no row."""
+        self._amounts = {}
+        for each in blocks:
+            block = inet_diag.rows_in(each, _CLOSE_WAIT)
+            if block is not None:
+                self._add(block)
+        ports = {key & 0xFFFF for key in self._amounts}
+        return {port: self._port(port) for port in sorted(ports)}
+
+    def _port(self, port: int) -> PortCounts:
         """What was counted for one port."""
-        of = self.amounts.get
+        of = self._amounts.get
         return PortCounts(
             queued=of(port, 0) + of(port | _WAITING << 16, 0),
             unread=of(port | (_OWNED | _WAITING) << 16, 0),
             held=of(port | _OWNED << 16, 0),
         )
 
-    def add(self, block: netlink.Block) -> None:
+    def _add(self, block: netlink.Block) -> None:
         """Count the rows of a block."""
         low, high = block.plane(inet_diag.LOCAL_PORT + 1), block.plane(inet_diag.LOCAL_PORT)
         owned = _nonzero(block, inet_diag.INODE).translate(_IS_OWNED)
@@ -84,7 +82,7 @@ class _Tally:
             self._add_one_by_one(low, high, flags.to_bytes(block.count, "little"))
             return
         cells = (flags | int.from_bytes(indexes, "little")).to_bytes(block.count, "little")
-        left, amounts = block.count, self.amounts
+        left, amounts = block.count, self._amounts
         for index, port in enumerate(self._ports, start=1):
             for flag in range(4):
                 amount = cells.count(index << 2 | flag)
@@ -98,11 +96,19 @@ class _Tally:
     def _add_one_by_one(self, low: bytearray, high: bytearray, flags: bytes) -> None:
         joined = bytearray(4 * len(flags))
         joined[_LOW::4], joined[_HIGH::4], joined[_FLAGS::4] = low, high, flags
+        if len(self._ports) == _MOST_KNOWN_PORTS:
+            self._forget()
         for key, amount in collections.Counter(memoryview(joined).cast("I").tolist()).items():
-            self.amounts[key] = self.amounts.get(key, 0) + amount
+            self._amounts[key] = self._amounts.get(key, 0) + amount
             # A port with a single row in a block is not worth a cell: it may be one of thousands.
             if amount > 1:
                 self._remember(key & 0xFFFF)
+
+    def _forget(self) -> None:
+        """Make room for the ports of today."""
+        self._ports: list[int] = []
+        self._high_of_low = bytearray(256)
+        self._cell_of_low = bytearray(256)
 
     def _remember(self, port: int) -> None:
         """Give a port a cell, as long as there is room and no other one has its low byte."""

@@ -24,7 +24,9 @@ _ERROR_CODE = struct.Struct("=i")
 _NOOP, _ERROR, _DONE, _OVERRUN = 1, 2, 3, 4
 _REQUEST, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x300, 0x10
 # The kernel fills at most 32 KiB per datagram whatever the buffer (netlink_dump); twice that never truncates.
-_BUFFER_BYTES = 65536
+_DATAGRAM_BYTES = 65536
+# Four full datagrams: the cost of a slice is its start, and the rows still fit into the second-level cache.
+_GATHERED_BYTES = 3 * 32768
 _DRAIN_DATAGRAMS = 100_000
 
 
@@ -74,20 +76,43 @@ def split(datagram: bytearray, size: int, expected: Expected) -> tuple[list[Bloc
     """
     if size < HEADER_BYTES:
         raise errors.KernelReplyError(f"a netlink datagram of {size} bytes, expected {HEADER_BYTES} or more")
-    length, message_type, flags, sequence, _ = _HEADER.unpack_from(datagram)
-    # An error message echoes the request and has the size of a row: its type is looked at before anything.
-    if message_type == expected.message_type and sequence == expected.sequence:
-        if flags & _DUMP_INTERRUPTED:
-            raise errors.Transient("the kernel's table changed during the dump (NLM_F_DUMP_INTR)")
-        stride = (length + 3) & ~3
-        if length >= expected.least_bytes and size % stride == 0 and size <= 0xFFFF:
-            block = Block(datagram, stride, size // stride)
-            if _is_uniform(block):
-                return [block], False
-    elif message_type == _DONE and sequence == expected.sequence and length == size:
-        _raise_reported(datagram, 0, length, _DONE)
-        return [], True
+    stride = _row_stride(datagram, 0, size, expected)
+    if stride:
+        block = Block(datagram, stride, size // stride)
+        if _is_uniform(block):
+            return [block], False
     return _walk(datagram, size, expected)
+
+
+def _row_stride(buffer: bytearray, at: int, size: int, expected: Expected) -> int:
+    """Bytes per row when a datagram begins with a row and could consist of such rows only, else 0."""
+    if size < HEADER_BYTES or size > 0xFFFF:
+        return 0
+    length, message_type, flags, sequence, _ = _HEADER.unpack_from(buffer, at)
+    # An error message echoes the request and has the size of a row: its type is looked at before anything.
+    if message_type != expected.message_type or sequence != expected.sequence or flags & _DUMP_INTERRUPTED:
+        return 0
+    stride: int = (length + 3) & ~3
+    return stride if length >= expected.least_bytes and size % stride == 0 else 0
+
+
+def _gathered(
+    buffer: bytearray, sizes: list[int], stride: int, expected: Expected
+) -> tuple[list[Block], bool]:
+    """The blocks of datagrams that stand one after another in the buffer (usually a single one), and the end."""
+    if not sizes:
+        return [], False
+    block = Block(buffer, stride, sum(sizes) // stride)
+    if _is_uniform(block):
+        return [block], False
+    # Walked one by one, so that no message reaches into the next datagram.
+    blocks: list[Block] = []
+    at, done = 0, False
+    for size in sizes:
+        found, done = _walk(buffer[at : at + size], size, expected)
+        blocks += found
+        at += size
+    return blocks, done
 
 
 def _is_uniform(block: Block) -> bool:
@@ -186,7 +211,8 @@ class DumpSocket:
     def __init__(self, endpoint: socket.socket, *, timeout_seconds: float = 5.0) -> None:
         """Own `endpoint`; a receive that takes longer than the time-out is an error."""
         self._socket = endpoint
-        self._buffer = bytearray(_BUFFER_BYTES)
+        self._buffer = bytearray(_GATHERED_BYTES + 2 * _DATAGRAM_BYTES)
+        self._view = memoryview(self._buffer)
         self._sequence = 0
         self._unfinished = False
         whole = int(timeout_seconds)
@@ -237,26 +263,45 @@ class DumpSocket:
         except OSError as problem:
             raise refusal(problem.errno or errno.EIO, "sending a dump request") from problem
         self._unfinished = True
+        yield from self._blocks(expected)
+
+    def _blocks(self, expected: Expected) -> Iterator[Block]:
+        """Receive until the end. Datagrams of equal rows gather in the buffer and make one block together."""
+        sizes: list[int] = []
+        filled = stride = 0
         done = False
         while not done:
-            blocks, done = split(self._buffer, self._receive(), expected)
-            if done:
-                self._unfinished = False
+            size = self._receive(filled)
+            found = _row_stride(self._buffer, filled, size, expected)
+            if found and found == stride and filled <= _GATHERED_BYTES:
+                sizes.append(size)
+                filled += size
+                continue
+            # The new datagram begins the next round; it waits outside the buffer while the blocks are read.
+            waiting = self._buffer[filled : filled + size]
+            blocks, done = _gathered(self._buffer, sizes, stride, expected)
             yield from blocks
+            self._buffer[:size] = waiting
+            sizes, filled, stride = ([size], size, found) if found else ([], 0, 0)
+            if not found and not done:
+                blocks, done = split(self._buffer, size, expected)
+                self._unfinished = not done
+                yield from blocks
+        self._unfinished = False
 
-    def _receive(self, flags: int = 0) -> int:
-        """The size of the next datagram, which stands in the buffer."""
+    def _receive(self, at: int) -> int:
+        """The size of the next datagram, which stands in the buffer from `at` on."""
         try:
             # With MSG_TRUNC a netlink socket returns the whole length, also of what did not fit.
-            size = self._socket.recv_into(self._buffer, 0, socket.MSG_TRUNC | flags)
+            size = self._socket.recv_into(self._view[at : at + _DATAGRAM_BYTES], 0, socket.MSG_TRUNC)
         except BlockingIOError:
             raise errors.Transient(
                 "the kernel did not go on with the socket dump within the time-out"
             ) from None
         except OSError as problem:
             raise refusal(problem.errno or errno.EIO, "receiving a socket dump") from problem
-        if size > len(self._buffer):
-            raise errors.KernelReplyError(f"a datagram of {size} bytes was cut to {len(self._buffer)}")
+        if size > _DATAGRAM_BYTES:
+            raise errors.KernelReplyError(f"a datagram of {size} bytes was cut to {_DATAGRAM_BYTES}")
         return size
 
     def _drain(self) -> None:

@@ -57,6 +57,7 @@ class SockDiag:
         self._endpoint = endpoint
         self._offered = offered
         self.one_walk = one_walk
+        self._counter = close_waits.Counter()
 
     @classmethod
     def open(cls, *, offered: Offered = _EVERY_EXTENSION, one_walk: bool = True) -> Self:
@@ -75,7 +76,7 @@ class SockDiag:
 
     def count_close_wait(self) -> dict[int, close_waits.PortCounts]:
         """CLOSE_WAIT sockets by local port and class; memory does not grow with their number."""
-        return close_waits.count(self._blocks(frozenset({inet_diag.State.CLOSE_WAIT})))
+        return self._counter.count(self._blocks(frozenset({inet_diag.State.CLOSE_WAIT})))
 
     def sockets(
         self,
