@@ -1,0 +1,1 @@
+"""Whole stories on real servers, seen through the program as a person runs it."""

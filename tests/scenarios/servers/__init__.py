@@ -1,0 +1,1 @@
+"""Handlers for servers that we did not write; everything else about these servers is their default."""
