@@ -1,0 +1,192 @@
+"""A series of dumps of a process tree, some time apart. Driven by `thread_dumps` (in rounds) and by cli (`dump`).
+
+Every process of the tree that is of a known runtime is dumped in each round; whoever drives calls `advance` until
+it says that the series is over, and may do something else in between.
+"""
+
+import collections
+import dataclasses
+import datetime as dt
+import pathlib
+import time
+from collections.abc import Callable, Iterable
+
+from lastack import errors
+from lastack.engine import instants, samples
+from lastack.executors.thread_dump import cpython, groups, py_spy, runtimes, stacks
+from lastack.kernel import procfs
+from lastack.policy import valid
+
+MOST_PROCESSES = 64
+"""More than this many processes of one member are left out, and the summary says so."""
+
+_AT_ONCE = dt.timedelta(milliseconds=500)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Process:
+    """One life of one process of the tree."""
+
+    pid: int
+    parent: int
+    command: str
+    started: dt.timedelta
+
+
+class Series:
+    """`rounds` and `missing` grow while it goes on; errors end it and leave them as they are."""
+
+    def __init__(
+        self,
+        pids: Iterable[int],
+        settings: valid.ThreadDump,
+        keep: Callable[[stacks.ProcessDump, int], None],
+        program: pathlib.Path,
+    ) -> None:
+        """`keep` gets each dump and the number of its round, from 1, as soon as it is there."""
+        self.rounds: list[list[stacks.ProcessDump]] = []
+        self.missing: dict[int, errors.WorldError] = {}
+        self._settings = settings
+        self._keep = keep
+        self._program = program
+        self._given = [_life(pid) for pid in dict.fromkeys(pids)]
+        self._queue: collections.deque[Process] = collections.deque()
+        self._current: tuple[Process, py_spy.Dumping] | None = None
+        self._began: dt.timedelta | None = None
+        self._round: list[stacks.ProcessDump] | None = None
+
+    def advance(self, now: instants.Now) -> bool:
+        """Go on for at most half a second; whether the series is over.
+
+        Raises WorldError when it cannot go on: the first process of the tree ended or may not be read, nothing in
+        the tree is of a known runtime, py-spy is absent.
+        """
+        if self._round is None and now.steady < self.due(now):
+            return False
+        if self._round is None:
+            self._open_round(now)
+        deadline = time.monotonic() + _AT_ONCE.total_seconds()
+        while self._current is not None or self._queue:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self._one(now, dt.timedelta(seconds=left))
+        return self._close_round()
+
+    def due(self, now: instants.Now) -> dt.timedelta:
+        """When the next round begins, by the steady clock."""
+        if self._began is None:
+            return now.steady
+        return self._began + len(self.rounds) * self._settings.every
+
+    def finding(self) -> groups.Finding | None:
+        """What the complete rounds say; None before the first is complete."""
+        return groups.find(self.rounds) if self.rounds else None
+
+    def close(self) -> None:
+        """End what still runs."""
+        if self._current is not None:
+            self._current[1].close()
+            self._current = None
+
+    def _open_round(self, now: instants.Now) -> None:
+        if self._began is None:
+            self._began = now.steady
+        first = self._given[0]
+        _check(first)
+        tree = _with_descendants(self._given)
+        for process in tree[MOST_PROCESSES:]:
+            self.missing[process.pid] = errors.Unsupported(
+                f"process {process.pid} was left out: more than {MOST_PROCESSES} processes"
+            )
+        self._queue.extend(process for process in tree[:MOST_PROCESSES] if self._readable(process))
+        if not self._queue:
+            raise self.missing.get(first.pid) or errors.NotReachable(f"process {first.pid} has ended")
+        self._round = []
+
+    def _readable(self, process: Process) -> bool:
+        found = runtimes.recognize(process.pid)
+        if isinstance(found, samples.Missing):
+            kind = errors.NotPermitted if "not permitted" in found.why else errors.NotReachable
+            self.missing[process.pid] = kind(f"process {process.pid}: {found.why}", fix=found.fix)
+            return False
+        if found.kind is not runtimes.Kind.CPYTHON:
+            why = errors.Unsupported(found.sentence(process.pid), fix=found.by_hand(process.pid))
+            self.missing[process.pid] = why
+            return False
+        return True
+
+    def _one(self, now: instants.Now, within: dt.timedelta) -> None:
+        """Begin the next dump, or wait for the one that runs."""
+        if self._current is None:
+            process = self._queue.popleft()
+            self._current = (process, py_spy.Dumping(self._program, process.pid, self._settings.max_pause))
+        process, dumping = self._current
+        try:
+            raw = dumping.wait(within)
+            if raw is None:
+                return
+            # The pid may have been used again while py-spy was looking.
+            _check(process)
+            dump = cpython.read(
+                raw, pid=process.pid, parent=process.parent, command=process.command, at=now.wall
+            )
+        except errors.WorldError as problem:
+            self._failed(process, problem)
+        else:
+            self._keep(dump, len(self.rounds) + 1)
+            if self._round is not None:
+                self._round.append(dump)
+        self.close()
+
+    def _failed(self, process: Process, problem: errors.WorldError) -> None:
+        """A worker of a prefork server may end in the middle; without its first process the member is another."""
+        self.close()
+        if process == self._given[0]:
+            _check(process)
+            raise problem
+        self.missing[process.pid] = problem
+
+    def _close_round(self) -> bool:
+        done, self._round = self._round, None
+        if not done:
+            raise next(
+                iter(self.missing.values()), errors.NotReachable("no process of the tree could be read")
+            )
+        self.rounds.append(done)
+        return len(self.rounds) >= self._settings.count
+
+
+def _life(pid: int) -> Process:
+    facts = procfs.process(pid)
+    if isinstance(facts, samples.Missing):
+        raise errors.NotReachable(f"process {pid} does not exist", fix="it has ended, or the pid is wrong")
+    return Process(pid, facts.parent, stacks.plain(facts.name), facts.started)
+
+
+def _check(process: Process) -> None:
+    """Raise NotReachable unless it is still the same life."""
+    facts = procfs.process(process.pid)
+    if isinstance(facts, samples.Missing) or facts.started != process.started or facts.state in {"Z", "X"}:
+        raise errors.NotReachable(f"process {process.pid} ({process.command}) has ended")
+
+
+def _with_descendants(given: Iterable[Process]) -> list[Process]:
+    """Those of `given` that live, and everything below them, in the order of their depth."""
+    everybody: dict[int, list[int]] = collections.defaultdict(list)
+    for pid in procfs.pids():
+        facts = procfs.process(pid)
+        if not isinstance(facts, samples.Missing):
+            everybody[facts.parent].append(pid)
+    found: dict[int, Process] = {}
+    waiting = collections.deque(process.pid for process in given)
+    while waiting:
+        pid = waiting.popleft()
+        try:
+            process = found.get(pid) or _life(pid)
+        except errors.NotReachable:
+            continue
+        if pid not in found:
+            found[pid] = process
+            waiting.extend(everybody[pid])
+    return list(found.values())
