@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from typing import Any
 
 import pytest
 
 from lastack.lab import scenarios
 from tests import waiting
+from tests.e2e import ordinary_users
 from tests.lab import leftovers
 
 SOON = dt.timedelta(seconds=30)
-LAB = [str(pathlib.Path(sys.executable).with_name("lastack")), "lab"]
+PROGRAM = str(pathlib.Path(sys.executable).with_name("lastack"))
+LAB = [PROGRAM, "lab"]
 
 
 def started(name: str, *options: str) -> tuple[str, subprocess.Popen[str]]:
@@ -42,6 +48,75 @@ def introduction(process: subprocess.Popen[str]) -> str:
         assert line, f"the lab ended: {said}{process.communicate()}"
         said += line
     return said
+
+
+def diagnosis(service: int) -> tuple[dict[str, Any], int]:
+    """The one item that `lastack diagnose` says about the lab's namespace, and its exit status."""
+    done = subprocess.run(
+        [PROGRAM, "diagnose", "--netns", str(service), "-o", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    items = json.loads(done.stdout)["items"]
+    assert 1 == len(items), done.stderr
+    return items[0], done.returncode
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize(
+    ("name", "confidences", "status"),
+    [
+        ("healthy", {"high"}, 0),
+        ("accept-stall", {"high"}, 1),
+        ("backlog-too-small", {"high", "medium"}, 1),
+        ("fd-leak", {"low"}, 1),  # it is young: low at most
+    ],
+)
+def test_diagnose_names_what_the_lab_shows(name: str, confidences: set[str], status: int) -> None:
+    """The command that the lab prints has the answer that the lab promises, in the time that it promises."""
+    _, process = started(name)
+    service = int(re.findall(r"is pid (\d+)", introduction(process))[0])
+    try:
+        item, code = waiting.wait_until(
+            lambda: found if (found := diagnosis(service))[0]["code"] == name else None,
+            within=dt.timedelta(seconds=90),
+            what=f"{name} from diagnose",
+        )
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert (service, 8080, status) == (item["member"]["pid"], item["listener"]["port"], code)
+    assert item["confidence"] in confidences
+
+
+@pytest.mark.timeout(90)
+def test_an_ordinary_user_has_a_lab_too() -> None:
+    """The printed command joins the lab's user namespace first, and then sees the same."""
+    home = ordinary_users.home()
+    with subprocess.Popen(
+        ordinary_users.command(PROGRAM, "lab", "healthy"),
+        env={**os.environ, "HOME": str(home), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        said = introduction(process)
+        printed = next(line.split() for line in said.splitlines() if line.endswith("lastack diagnose"))
+        nsenter = shutil.which(printed[0])
+        assert nsenter is not None
+        done = subprocess.run(
+            ordinary_users.command(nsenter, *printed[1:], "--for", "1s", "-o", "json"),
+            env={**os.environ, "HOME": str(home)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    shutil.rmtree(home)
+    assert 0 == done.returncode, done.stderr
+    assert ["healthy"] == [item["code"] for item in json.loads(done.stdout)["items"]]
 
 
 @pytest.mark.parametrize("name", list(scenarios.Name))
@@ -76,6 +151,8 @@ def test_a_killed_lab_leaves_nothing() -> None:
     process.kill()
     process.communicate()
     waiting.wait_until(lambda: not leftovers.processes(mark), within=SOON, what="the end of its children")
+    for folder in pathlib.Path(tempfile.gettempdir()).glob("lastack-lab-*"):
+        shutil.rmtree(folder, ignore_errors=True)  # SIGKILL leaves its logs
 
 
 def test_the_output_of_a_lab_has_no_escape_codes_when_piped() -> None:

@@ -46,17 +46,16 @@ def words(reached: Reached, judged: Judged, pair: pairs.Pair, policy: valid.Poli
     sick = judged.get(actions.MemberName(pair.sick.name))
     name, queue = pair.sick.name, queue_words(sick)
     if not reached.fallen_sick:
-        return f"both members are looked at while they are well: {name} {queue}"
+        return f"{name} {queue}; both are looked at while they are well"
     if not reached.has(_Kind.INCIDENT_OPENED):
-        limit = quantities.short(thresholds.STALL_HEAD_AGE)
-        return f"{name}: {queue}; a stall is named when the head has waited {limit}"
+        return f"{name} {queue}; a stall from {quantities.short(thresholds.STALL_HEAD_AGE)} on"
     if not reached.has(_Kind.INCIDENT_FIRED):
-        return f"the symptom must last {_sustained(policy)}, dumps are taken meanwhile; {name}: {queue}"
+        return f"{name} {queue}; has to last {_sustained(policy)}"
     if not reached.has(_Kind.ACTION_PLANNED, vocabulary.ActionKind.ROLLING_RESTART):
-        return f"before {name} may be replaced; {queue}"
+        return f"{name} {queue}; before it may be replaced"
     if not reached.has(_Kind.ACTION_SUCCEEDED, vocabulary.ActionKind.ROLLING_RESTART):
         return f"{name} is being replaced, then probed until it answers"
-    return f"the new {name}: {queue}, quiet for {_quiet(sick)}; the incident ends after {_cleared(policy)} of calm"
+    return f"the new {name} {queue}; quiet for {_quiet(sick)}, over after {_cleared(policy)}"
 
 
 def queue_words(judged: judgements.Judgement | None) -> str:
