@@ -26,7 +26,7 @@ class Answer:
     """What follows from a request. `reply` is called after the facts are durable."""
 
     reply: Callable[[], None]
-    facts: tuple[facts.Fact, ...] = ()
+    news: tuple[facts.Fact, ...] = ()
     restores: tuple[standings.Lease, ...] = ()
 
 

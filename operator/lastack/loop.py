@@ -53,6 +53,12 @@ class Loop:
         self._owed: list[facts.Fact] = []
         self._before: instants.Now | None = None
 
+    def fastest(self) -> dt.timedelta:
+        """How often the most often sampled target wants a look."""
+        return min(
+            (watch.policy.sample_every for watch in self._watches.values()), default=dt.timedelta(seconds=1)
+        )
+
     def start(self, actor: str) -> None:
         """Say that lastack looks again, and settle what a crash left behind before anything else is decided."""
         works, now = self._world.works, self._world.clock.now()
@@ -87,7 +93,7 @@ class Loop:
         for watch in due:
             self._look(watch, now)
         answers = [controls.answer(request, self.view(now)) for request in self._world.controls.pending()]
-        self._owed += [fact for answer in answers for fact in answer.facts]
+        self._owed += [fact for answer in answers for fact in answer.news]
         try:
             written, decided = self._decide(due, now)
         finally:
@@ -116,8 +122,8 @@ class Loop:
                 decision = decisions.decide(
                     self._incident(watch.policy.target_name), self._circumstances(watch, now)
                 )
-                ledger.append(decision.facts)
-                written += decision.facts
+                ledger.append(decision.news)
+                written += decision.news
                 decided.append((watch, decision))
         self._owed.clear()
         return written, decided
@@ -128,12 +134,11 @@ class Loop:
 
     def _circumstances(self, watch: watches.Watch, now: instants.Now) -> drafts.Circumstances:
         folded, policy = self._world.ledger.folded, watch.policy
-        standing = folded.standing(policy.target_name, now)
         return drafts.Circumstances(
             policy=policy,
             census=watch.census,
             judged=watch.judged,
-            standing=dataclasses.replace(standing, disk_full=self._world.ledger.room()),
+            standing=self._world.ledger.standing(policy.target_name, now),
             answers=watch.answers,
             now=now,
             seq=folded.head.seq + 1,
@@ -151,7 +156,7 @@ class Loop:
     def _begin(self, watch: watches.Watch, decision: drafts.Decision, now: instants.Now) -> None:
         for step in decision.steps:
             self._world.works.begin(step)
-        for name in decision.probes:
+        for name in decision.asked:
             request = watch.question(name, now)
             if request is not None:
                 self._world.works.ask(request)

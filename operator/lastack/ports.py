@@ -162,10 +162,11 @@ class Prober(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProbeRequest:
-    """A question to one member of one target; one at a time per member."""
+    """A question to one member of one target; `incarnation` is the life that is asked. One at a time per member."""
 
     target: str
     member: censuses.Member
+    incarnation: actions.Incarnation
     probe: valid.HttpProbe
     listeners: tuple[samples.ListenerAddress, ...]
 
@@ -275,6 +276,10 @@ class Ledger(Protocol):
         """What all entries add up to, those appended in the open transaction included."""
         ...
 
-    def room(self) -> str | None:
-        """Why nothing new may begin (what is full, how much is left); None while there is room."""
+    def checkpoint(self, now: instants.Now) -> object:
+        """Write a checkpoint, so that a ledger that was cut or rolled back shows."""
+        ...
+
+    def standing(self, target: str | None, now: instants.Now) -> standings.Standing:
+        """What holds now, of one target or of all: `folded` and whether there is room for a new act."""
         ...

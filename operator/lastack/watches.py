@@ -69,8 +69,8 @@ class Watch:
             self._judge(now, {}, missing)
             return ()
         restarted = self._restarted()
-        for name, group in self._groups().items():
-            self._look_at(now, name, group)
+        for space, group in self._groups().items():
+            self._look_at(now, space, group)
         gone = self.judged.keys() - {member.name for member in self.census.members}
         for name in gone:
             del self.judged[name]
@@ -85,12 +85,14 @@ class Watch:
     def question(self, name: actions.MemberName, now: instants.Now) -> ports.ProbeRequest | None:
         """A probe of the member, unless it was asked just now: a probe is a real request."""
         asked, member = self._asked.get(name), self.census.member(name)
-        if member is None or self.policy.probe is None:
+        if member is None or member.incarnation is None or self.policy.probe is None:
             return None
         if asked is not None and now.since(asked) < thresholds.PROBE_EVERY:
             return None
         self._asked[name] = now
-        return ports.ProbeRequest(self.policy.target_name, member, self.policy.probe, self.listeners(name))
+        return ports.ProbeRequest(
+            self.policy.target_name, member, member.incarnation, self.policy.probe, self.listeners(name)
+        )
 
     def _groups(self) -> dict[int | None, list[censuses.Member]]:
         """Members by network namespace: one look serves all that share one. None: no process, nothing to look at."""

@@ -216,12 +216,12 @@ def test_a_defect_is_reported_and_ends_only_its_own_step() -> None:
     assert DONE == world.end_of(other)
 
 
-def request(life: str = "1@1.00") -> works.ProbeRequest:
+def request(life: str = "1@1.00") -> ports.ProbeRequest:
     """A question to the member a."""
     incarnation = actions.Incarnation(life)
     member = censuses.Member(worlds.MEMBER, incarnation, (), None, ready=True, age=None, state="running")
     address = samples.ListenerAddress("127.0.0.1", 8080, "inet")
-    return works.ProbeRequest("demo", member, incarnation, worlds.PROBE, (address,))
+    return ports.ProbeRequest("demo", member, incarnation, worlds.PROBE, (address,))
 
 
 def test_an_answer_names_the_life_that_was_asked() -> None:

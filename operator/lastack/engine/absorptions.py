@@ -17,19 +17,7 @@ def absorb(
     planned: facts.Fact, step: actions.Step, outcome: outcomes.Outcome, now: instants.Now
 ) -> tuple[facts.Fact, ...]:
     """What to write about the outcome of a step: its end, and what it leaves behind."""
-    match outcome:
-        case outcomes.Succeeded():
-            data = {**outcome.facts, "life": outcome.incarnation}
-            end = _of(planned, now, Kind.ACTION_SUCCEEDED, outcome.text, data)
-        case outcomes.Failed():
-            happened = "yes" if outcome.happened else "no"
-            data = {**outcome.facts, "happened": happened, "life": outcome.incarnation}
-            end = _of(planned, now, Kind.ACTION_FAILED, outcome.text, data)
-        case outcomes.Refused():
-            end = _of(planned, now, Kind.ACTION_FAILED, outcome.text, {"happened": "no"}, outcome.reason)
-        case outcomes.Simulated():
-            end = _of(planned, now, Kind.ACTION_FAILED, outcome.text, {"happened": "no"})
-    return (end, *_left_behind(planned, step, outcome, now))
+    return (_end(planned, outcome, now), *_left_behind(planned, step, outcome, now))
 
 
 def interrupted(
@@ -82,6 +70,21 @@ _HAPPENED: Mapping[type, str] = {
     outcomes.NotHappened: "no",
     outcomes.Unknowable: "unknown",
 }
+
+
+def _end(planned: facts.Fact, outcome: outcomes.Outcome, now: instants.Now) -> facts.Fact:
+    match outcome:
+        case outcomes.Succeeded():
+            data = {**outcome.facts, "life": outcome.incarnation}
+            return _of(planned, now, Kind.ACTION_SUCCEEDED, outcome.text, data)
+        case outcomes.Failed():
+            happened = "yes" if outcome.happened else "no"
+            data = {**outcome.facts, "happened": happened, "life": outcome.incarnation}
+            return _of(planned, now, Kind.ACTION_FAILED, outcome.text, data)
+        case outcomes.Refused():
+            return _of(planned, now, Kind.ACTION_FAILED, outcome.text, {"happened": "no"}, outcome.reason)
+        case outcomes.Simulated():
+            return _of(planned, now, Kind.ACTION_FAILED, outcome.text, {"happened": "no"})
 
 
 def _left_behind(

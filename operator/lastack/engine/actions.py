@@ -45,6 +45,11 @@ def kind_of(action: valid.Action) -> vocabulary.ActionKind:
             return vocabulary.ActionKind.ROLLING_RESTART
 
 
+def rungs_of(policy: valid.Policy) -> tuple[valid.Stage, ...]:
+    """The stages that are climbed one after the other: all but evidence, which is taken beside them at suspicion."""
+    return tuple(stage for stage in policy.stages if not NATURES[kind_of(stage.action)].at_suspicion)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class DumpSeries:
     """Take dumps of every process of the member."""

@@ -8,7 +8,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Callable
 
-from lastack import quantities
+from lastack import errors, quantities
 from lastack.engine import (
     actions,
     drafts,
@@ -104,7 +104,7 @@ def _begin(at: Circumstances) -> Decision:
     if opened is None:  # pragma: no cover - an opened fact always opens
         return Decision()
     later = decide(opened, at)
-    return dataclasses.replace(later, facts=(fact, *later.facts))
+    return dataclasses.replace(later, news=(fact, *later.news))
 
 
 def _judged(at: Circumstances) -> list[judgements.Judgement]:
@@ -169,10 +169,10 @@ def _remediating(draft: drafts.Draft) -> None:
         if _resolve_if_quiet(draft, incidents.OutcomeCode.RECOVERED_UNAIDED, text):
             return
     while draft.incident.phase is ladder.Phase.REMEDIATING:
-        if draft.incident.stage >= len(draft.at.policy.stages):
+        if draft.incident.stage >= len(draft.rungs):
             _exhaust(draft, "no further stage is left")
             return
-        stage = draft.at.policy.stages[draft.incident.stage]
+        stage = draft.rungs[draft.incident.stage]
         rung = _climb(draft, stage)
         if rung.standing is rungs.Standing.WORKING:
             return
@@ -189,7 +189,7 @@ def _climb(draft: drafts.Draft, stage: valid.Stage) -> rungs.Rung:
     """Take the next step of this stage, if there is one to take."""
     match stage.action:
         case valid.ThreadDump():
-            return rungs.Rung(rungs.Standing.SKIPPED, "evidence is taken beside the ladder")
+            raise errors.InvariantBroken(f"stage {stage.name} takes evidence and is no rung of the ladder")
         case valid.SysctlTuning():
             return tunings.tune(draft, stage, stage.action)
         case valid.RollingRestart():
@@ -202,10 +202,10 @@ def _somebody_sick(draft: drafts.Draft) -> bool:
 
 def _escalate(draft: drafts.Draft, stage: valid.Stage, rung: rungs.Rung) -> None:
     following = draft.incident.stage + 1
-    if following >= len(draft.at.policy.stages):
+    if following >= len(draft.rungs):
         _exhaust(draft, rung.text)
         return
-    after = draft.at.policy.stages[following]
+    after = draft.rungs[following]
     draft.say(
         facts.FactKind.INCIDENT_ESCALATED,
         f"{rung.text}: from stage {stage.name} to {after.name}",
@@ -225,7 +225,7 @@ def _exhaust(draft: drafts.Draft, why: str) -> None:
 
 
 def _settling(draft: drafts.Draft) -> None:
-    stage = draft.at.policy.stages[draft.incident.stage]
+    stage = draft.rungs[draft.incident.stage]
     if draft.at.now.since(draft.incident.phase_since) < stage.settle:
         return
     now_judged = _judged(draft.at)

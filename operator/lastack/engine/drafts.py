@@ -41,9 +41,9 @@ class Circumstances:
 class Decision:
     """What is to be written, then begun, then asked. Written first, durably; begun after."""
 
-    facts: tuple[facts.Fact, ...] = ()
+    news: tuple[facts.Fact, ...] = ()
     steps: tuple[actions.Step, ...] = ()
-    probes: tuple[actions.MemberName, ...] = ()
+    asked: tuple[actions.MemberName, ...] = ()
 
 
 class Draft:
@@ -52,6 +52,7 @@ class Draft:
     def __init__(self, incident: incidents.Incident, at: Circumstances) -> None:
         self.incident = incident
         self.at = at
+        self.rungs = actions.rungs_of(at.policy)
         self._facts: list[facts.Fact] = []
         self._steps: list[actions.Step] = []
         self._probes: list[actions.MemberName] = []

@@ -4,7 +4,6 @@ A step occupies a thread only while its executor begins or polls, never while it
 nothing else. Results come back by queues; nothing here decides.
 """
 
-import dataclasses
 import datetime as dt
 import queue
 import threading
@@ -12,30 +11,18 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lastack import errors, ports
-from lastack.engine import actions, censuses, outcomes, probes, samples, standings
+from lastack.engine import actions, outcomes, probes, standings
 from lastack.executors import pools
-from lastack.policy import valid
 
 POLL_EVERY = dt.timedelta(milliseconds=200)
 THREADS = 4
 MOST_FAILURES = 50
 """Calls in a row that may fail while the world says that the step runs on: 10 s, the restart of a bus."""
 
-Restored = outcomes.Succeeded | outcomes.Failed | outcomes.Refused
+Restored = ports.Restored
 ReportDefect = Callable[[str, Exception], None]
 
 _T = TypeVar("_T")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ProbeRequest:
-    """A question to one member of one target; `incarnation` is the life that is asked."""
-
-    target: str
-    member: censuses.Member
-    incarnation: actions.Incarnation
-    probe: valid.HttpProbe
-    listeners: tuple[samples.ListenerAddress, ...]
 
 
 class Works:
@@ -62,7 +49,7 @@ class Works:
         self._asking: set[tuple[str, actions.MemberName]] = set()
         self._restoring: set[tuple[int, str, str]] = set()
         self._finished: queue.SimpleQueue[tuple[actions.Step, outcomes.Outcome]] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[tuple[ProbeRequest, probes.ProbeResult]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[ports.ProbeRequest, probes.ProbeResult]] = queue.SimpleQueue()
         self._restored: queue.SimpleQueue[tuple[standings.Lease, Restored]] = queue.SimpleQueue()
 
     def begin(self, step: actions.Step) -> bool:
@@ -74,6 +61,13 @@ class Works:
         carrier = _Carrier(self._executor_of(step), step, self._report_defect, begun=True)
         return self._take_on(step, carrier, "is followed again")
 
+    def reconcile(self, step: actions.Step) -> outcomes.Reconciled:
+        """Ask the world about a step whose outcome was never written; what cannot be asked is not known."""
+        try:
+            return self._executor_of(step).reconcile(step)
+        except errors.WorldError as problem:
+            return outcomes.Unknowable(problem.sentence)
+
     def running(self) -> dict[actions.StepId, str]:
         """What each step that has not ended waits for."""
         with self._lock:
@@ -83,7 +77,7 @@ class Works:
         """Steps that ended since the last call, in the order of their ends."""
         return _drained(self._finished)
 
-    def ask(self, request: ProbeRequest) -> bool:
+    def ask(self, request: ports.ProbeRequest) -> bool:
         """Ask a member; False while it is being asked already."""
         key = (request.target, request.member.name)
         with self._lock:
@@ -93,7 +87,7 @@ class Works:
         self._pool.call(lambda: self._ask(request, key))
         return True
 
-    def answers(self) -> list[tuple[ProbeRequest, probes.ProbeResult]]:
+    def answers(self) -> list[tuple[ports.ProbeRequest, probes.ProbeResult]]:
         """Answers to probes since the last call."""
         return _drained(self._answers)
 
@@ -139,7 +133,7 @@ class Works:
             self._finished.put((step, found))
         return False
 
-    def _ask(self, request: ProbeRequest, key: tuple[str, actions.MemberName]) -> bool:
+    def _ask(self, request: ports.ProbeRequest, key: tuple[str, actions.MemberName]) -> bool:
         try:
             passed, text = self._prober.ask(request.member, request.probe, request.listeners)
         except errors.WorldError as problem:

@@ -35,7 +35,7 @@ Target = SystemdTarget | SupervisedTarget
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """A real request to each member; `ports` empty means the member's listener. Statuses are inclusive ranges."""
+    """A real request to each listener of a member. Statuses are inclusive ranges."""
 
     path: str
     expect: tuple[tuple[int, int], ...]

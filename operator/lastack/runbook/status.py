@@ -6,7 +6,17 @@ Called by controls for `lastack status` of a running process, and by cli where n
 from collections.abc import Mapping, Sequence
 
 from lastack import quantities
-from lastack.engine import actions, censuses, findings, incidents, instants, judgements, outcomes, samples
+from lastack.engine import (
+    actions,
+    censuses,
+    findings,
+    incidents,
+    instants,
+    judgements,
+    outcomes,
+    samples,
+    verdicts,
+)
 from lastack.policy import valid
 from lastack.runbook import folds
 
@@ -87,7 +97,7 @@ def _member(
     }
 
 
-def _trigger(now: instants.Now, verdict: judgements.verdicts.Verdict) -> dict[str, Json]:
+def _trigger(now: instants.Now, verdict: verdicts.Verdict) -> dict[str, Json]:
     since = verdict.raised_since or verdict.quiet_since
     span = None if since is None else quantities.short(now.since(since))
     return {"name": verdict.trigger, "state": verdict.state, "for": span, "text": verdict.text}

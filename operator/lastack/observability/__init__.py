@@ -1,0 +1,1 @@
+"""What lastack says of itself while it runs: logs, later metrics. Projections of ledger entries, never the record."""
