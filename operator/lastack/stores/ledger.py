@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 from lastack import __version__, errors
-from lastack.engine import facts, incidents, instants, standings
+from lastack.engine import facts, instants, standings
 from lastack.runbook import canonical, chain, entries, folds, listings
 from lastack.stores import database, day_files, recovery, state_dir
 
@@ -37,26 +37,13 @@ class SqliteLedger:
 
     @property
     def folded(self) -> folds.Folded:
-        """The sum of everything that is durable."""
-        return self._folded
-
-    @property
-    def next_seq(self) -> int:
-        """The number that the next entry will have, inside a transaction too."""
-        return (self._draft[0] if self._draft else self._folded).head.seq + 1
+        """The sum of all entries, those appended in the open transaction included."""
+        return self._draft[0] if self._draft else self._folded
 
     @property
     def days_behind(self) -> str | None:
         """Why the daily files lack entries that are in the database, None when they do not."""
         return self._days_behind
-
-    def open_incidents(self) -> tuple[incidents.Incident, ...]:
-        """The incidents that have not ended, in the order in which they were opened."""
-        return tuple(told.incident for told in self._folded.told.values())
-
-    def unfinished(self) -> tuple[facts.Fact, ...]:
-        """The acts without an outcome, as they were planned; engine.plans reads the step from each."""
-        return tuple(self._folded.planned.values())
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -87,8 +74,8 @@ class SqliteLedger:
         self._draft = (folded, added)
 
     def standing(self, target: str | None, now: instants.Now) -> standings.Standing:
-        """What holds now, from all durable entries and from the room on the disk."""
-        return self._folded.standing(target, now, disk_full=self._disk_full())
+        """What holds now, of one target or of all: `folded`, and whether the disk has room for a new act."""
+        return self.folded.standing(target, now, disk_full=self._disk_full())
 
     def checkpoint(self, now: instants.Now) -> chain.Head:
         """Write a checkpoint entry and bring the daily files to the disk; the head is for the journal.

@@ -1,0 +1,97 @@
+"""Reading a ledger, also while another process writes it. Called by cli; changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+from lastack import errors
+from lastack.engine import facts, outcomes
+from lastack.runbook import canonical, chain, entries, folds
+from lastack.stores import database, state_dir
+
+
+class Reading:
+    """One look at the ledger of a state directory: everything it answers is of the same instant."""
+
+    def __init__(self, where: state_dir.StateDir) -> None:
+        self._path = where.database
+        self._connection = database.open_for_reading(where.database)
+        with database.told(self._path):
+            self._connection.execute("BEGIN")
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+
+    def lines(self, after: int = 0) -> Iterator[bytes]:
+        """The entries after a number as JSON lines without line breaks, as they are stored."""
+        with database.told(self._path):
+            yield from database.lines(self._connection, after)
+
+    def facts(self) -> Iterator[facts.Fact]:
+        """What the entries say, in order. Raises StateDamaged where one cannot be read or does not follow."""
+        with database.told(self._path):
+            for entry in database.checked(self._connection, self._path, chain.Head()):
+                yield entry.fact
+
+    def verify(self) -> chain.Intact | chain.Broken:
+        """Check the chain from the first entry. What SQLite itself cannot read is a broken chain."""
+        good: list[int] = [0]
+
+        def counted() -> Iterator[bytes]:
+            for line in self.lines():
+                yield line
+                good[0] += 1
+
+        try:
+            return chain.verify(counted(), chain.Head())
+        except errors.StateDamaged as damage:
+            return chain.Broken(good[0] + 1, good[0] + 1, damage.message, chain.Head())
+
+    def folded(self) -> folds.Folded:
+        """The sum of all entries, closed incidents included. Raises StateDamaged where the chain does not hold."""
+        with database.told(self._path):
+            return folds.fold(database.checked(self._connection, self._path, chain.Head()))
+
+    def incidents(self) -> tuple[Mapping[str, outcomes.Json], ...]:
+        """Every incident as the contracts list it, in the order in which they were opened."""
+        query = "SELECT id, line FROM incidents"
+        with database.told(self._path):
+            rows = [self._listed(str(key), line) for key, line in self._connection.execute(query).fetchall()]
+        return tuple(sorted(rows, key=lambda row: int(str(row["firstSeq"]))))
+
+    def incident(self, name: str) -> tuple[Mapping[str, outcomes.Json], tuple[entries.Entry, ...]]:
+        """One incident and its entries. Raises NotReachable when there is none of that id."""
+        with database.told(self._path):
+            row = self._connection.execute("SELECT id, line FROM incidents WHERE id = ?", (name,)).fetchone()
+            if row is None:
+                raise errors.NotReachable(
+                    f"no incident {name} in {self._path.parent}",
+                    fix="`lastack incidents list` names those there are",
+                )
+            query = "SELECT line FROM entries WHERE incident = ? ORDER BY seq"
+            found = [entries.from_line(line) for (line,) in self._connection.execute(query, (name,))]
+            return self._listed(*row), tuple(found)
+
+    def leases(self) -> tuple[Mapping[str, outcomes.Json], ...]:
+        """Every open lease, as `sysctl leases` prints it."""
+        query = "SELECT line FROM leases ORDER BY name, namespace"
+        with database.told(self._path):
+            return tuple(canonical.read(line) for (line,) in self._connection.execute(query))
+
+    def _listed(self, name: str, line: bytes) -> Mapping[str, outcomes.Json]:
+        """The row with the last entry that names the incident: some come after its end, as leases given back."""
+        query = "SELECT max(seq) FROM entries WHERE incident = ?"
+        (last,) = self._connection.execute(query, (name,)).fetchone()
+        return {**canonical.read(line), "lastSeq": last}
+
+
+@contextlib.contextmanager
+def reading(where: state_dir.StateDir) -> Iterator[Reading]:
+    """Read for the length of a block."""
+    found = Reading(where)
+    try:
+        yield found
+    finally:
+        found.close()

@@ -1,0 +1,1 @@
+"""What is kept: real files, real crashes, real sockets."""
