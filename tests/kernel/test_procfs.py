@@ -34,13 +34,17 @@ NOBODY = 4_194_400
 
 
 def test_a_process_is_what_psutil_says() -> None:
-    """Parent, threads and start time."""
-    facts, oracle = procfs.process(ME), psutil.Process()
-    assert isinstance(facts, procfs.ProcessFacts)
-    assert (oracle.ppid(), oracle.num_threads()) == (facts.parent, facts.threads)
-    assert abs(psutil.boot_time() + facts.started.total_seconds() - oracle.create_time()) < 1.5
-    assert tuple(oracle.cmdline()) == procfs.command_line(ME)
-    assert ME in procfs.pids()
+    """Parent, threads, start time and command line."""
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()", "an argument", ""], stdin=subprocess.PIPE
+    ) as child:
+        facts, oracle = procfs.process(child.pid), psutil.Process(child.pid)
+        assert isinstance(facts, procfs.ProcessFacts)
+        assert (ME, oracle.num_threads()) == (facts.parent, facts.threads)
+        assert abs(psutil.boot_time() + facts.started.total_seconds() - oracle.create_time()) < 1.5
+        assert tuple(oracle.cmdline()) == procfs.command_line(child.pid)
+        assert child.pid in procfs.pids()
+        child.kill()
 
 
 def test_a_name_with_spaces_and_parentheses_does_not_shift_the_fields() -> None:

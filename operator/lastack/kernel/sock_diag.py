@@ -122,7 +122,7 @@ class SockDiag:
         table = self.sockets(
             {inet_diag.State.LISTEN}, ports=ports, extensions={inet_diag.Extension.SKMEMINFO}
         )
-        rows = (_listener(row) for row in table)
+        rows = [_listener(table, index) for index in range(len(table))]
         return tuple(sorted(rows, key=lambda row: (row.port, row.address, row.inode)))
 
     def attributes_of_listener(self, port: int) -> dict[int, int]:
@@ -166,16 +166,18 @@ def _program(ports: Collection[int]) -> bytes:
     return bytecode.local_ports(ports) if 0 < len(ports) <= bytecode.MOST_PORTS else b""
 
 
-def _listener(row: socket_tables.SocketRow) -> Listener:
+def _listener(table: socket_tables.SocketTable, index: int) -> Listener:
+    """A row of LISTEN straight from the columns it needs: this is done for every listener of every tick."""
+    address = table.local_address(index)
     return Listener(
-        family=row.family,
-        address="*" if row.local_address == "::" and row.v6only is False else row.local_address,
-        port=row.local_port,
-        depth=row.rqueue,
-        limit=row.wqueue,
-        drops=row.drops,
-        inode=row.inode,
-        uid=row.uid,
-        cookie=row.cookie,
-        cgroup_id=row.cgroup_id,
+        family=table.families[index],
+        address="*" if address == "::" and table.v6only[index] == 0 else address,
+        port=table.local_ports[index],
+        depth=table.rqueues[index],
+        limit=table.wqueues[index],
+        drops=table.drops[index],
+        inode=table.inodes[index],
+        uid=table.uids[index],
+        cookie=table.cookies[index],
+        cgroup_id=table.cgroup_ids[index],
     )

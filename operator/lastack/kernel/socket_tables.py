@@ -6,6 +6,7 @@ one is asked for. A value that the kernel did not give is None, never 0.
 
 import array
 import dataclasses
+import functools
 import socket
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ _MAPPED = bytes(10) + b"\xff\xff"
 _ALL_BUT_LISTEN = bytes(0 if state == inet_diag.State.LISTEN else 1 for state in range(256))
 
 
+@functools.lru_cache(maxsize=1024)
 def address_text(family: int, raw: bytes) -> str:
     """The 16 address bytes of a row as people write it; v4-mapped addresses become IPv4."""
     if family == inet_diag.INET:
@@ -111,14 +113,14 @@ class SocketTable:
 
     def row(self, index: int) -> SocketRow:
         """Row `index`, 0 to len - 1, with its addresses decoded."""
-        family, at = self.families[index], 16 * index
+        family = self.families[index]
         v6only = self.v6only[index]
         return SocketRow(
             family=family,
             state=inet_diag.State(self.states[index]),
-            local_address=address_text(family, bytes(self.local_addresses[at : at + 16])),
+            local_address=self.local_address(index),
             local_port=self.local_ports[index],
-            peer_address=address_text(family, bytes(self.peer_addresses[at : at + 16])),
+            peer_address=self.peer_address(index),
             peer_port=self.peer_ports[index],
             rqueue=self.rqueues[index],
             wqueue=self.wqueues[index],
@@ -134,6 +136,14 @@ class SocketTable:
             cgroup_id=self.cgroup_ids[index],
             v6only=None if v6only is None else bool(v6only),
         )
+
+    def local_address(self, index: int) -> str:
+        """The local address of row `index` as text."""
+        return address_text(self.families[index], bytes(self.local_addresses[16 * index : 16 * index + 16]))
+
+    def peer_address(self, index: int) -> str:
+        """The peer address of row `index` as text."""
+        return address_text(self.families[index], bytes(self.peer_addresses[16 * index : 16 * index + 16]))
 
     def append(self, block: netlink.Block) -> None:
         """Add the rows of a block. Raises KernelReplyError when an attribute is malformed."""
