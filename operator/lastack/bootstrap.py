@@ -17,7 +17,7 @@ from lastack.hosts.supervised import host as supervised
 from lastack.kernel import clocks, features
 from lastack.observability import logs
 from lastack.policy import sysctls, valid, vocabulary
-from lastack.runbook import render
+from lastack.runbook import folds, render, status
 from lastack.sensors import probes, sampler
 from lastack.stores import control, evidence, ledger, policy_source, readings, records, state_dir
 
@@ -175,6 +175,11 @@ def host_process(
         return HostProcess(configured, Sources(fixed, lambda: None, sockets), on_facts)
     directory = policy_source.PolicyDirectory(configured.policy_dir)
     return HostProcess(configured, Sources(directory, directory.reload, sockets), on_facts)
+
+
+def standing_document(folded: folds.Folded) -> Mapping[str, outcomes.Json]:
+    """The status of a state directory on which nothing runs: what holds all the same."""
+    return status.document(clocks.SystemClock().now(), folded, (), {})
 
 
 def _about(here: ports.Clock) -> Mapping[str, outcomes.Json]:

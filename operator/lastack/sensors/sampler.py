@@ -78,6 +78,7 @@ class SocketSampler:
             directory = listeners.Directory(everything, held.pids)
             chosen = [each for each in everything if each.inode in mine]
             found = tables.dump(reader, directory, chosen, deep=selection.deep)
+            chosen = _deepest(chosen, reader) if any(each.depth for each in chosen) else chosen
         namespace = namespaces.read(self._sysctls)
         running = self._read_processes(
             {pid for pids in mine.values() for pid in pids}, found.half_closed, selection
@@ -187,6 +188,19 @@ def _path(selection: ports.Selection) -> str | None:
     if selection.netns_pid is not None:
         return netns.path_of(selection.netns_pid)
     return selection.netns_path
+
+
+def _deepest(before: list[sock_diag.Listener], reader: sock_diag.SockDiag) -> list[sock_diag.Listener]:
+    """The busy listeners with the larger of their depths before and after the rows were read.
+
+    A connection that arrives between the two would else be a row without a slot, and hide that another row went
+    with its client while its slot stayed taken: a stalled listener would seem to have accepted one.
+    """
+    after = {each.cookie: each.depth for each in reader.listeners()}
+    return [
+        dataclasses.replace(each, depth=max(each.depth, after.get(each.cookie, 0))) if each.depth else each
+        for each in before
+    ]
 
 
 def _selected(holders: _Holders, pids: frozenset[samples.Pid] | None) -> _Holders:
