@@ -55,8 +55,9 @@ def find(rounds: Sequence[Round]) -> Finding:
     ]
     top = _most_common_place([thread for thread in standing if _in_application(thread)] or standing)
     if top is None:
-        text = f"none of {len(last)} threads stands still outside of waiting for work"
-        return Finding(f"{text} {_in_rounds(rounds, span)}", None, 0, len(last), len(rounds), span, groups)
+        seen = f"{len(rounds)} dump{'s' if len(rounds) > 1 else ''} over {span.total_seconds():.3g} s"
+        text = f"none of {len(last)} threads stands still outside of waiting for work ({seen})"
+        return Finding(text, None, 0, len(last), len(rounds), span, groups)
     stuck = [thread for thread in standing if thread.place == top]
     workers = _workers(rounds[-1], {thread.role for thread in stuck})
     kind = "worker processes" if {thread.role for thread in stuck} == {"main"} else "worker threads"

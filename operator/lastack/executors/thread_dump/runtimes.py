@@ -13,7 +13,8 @@ from lastack.kernel import procfs
 
 _PYTHON_PROGRAM = re.compile(r"/python[23]?(?:\.\d+)?t?$")
 _PYTHON_MAPPED = re.compile(r"/libpython[23]\.\d+\w*\.so|\.cpython-\d+\w*-[\w-]+\.so|/lib-dynload/")
-_GO_BUILD_ID = b"Go build ID:"
+# The ELF note of the Go linker, type 4 and name "Go", in either byte order; it stands before the code.
+_GO_NOTE = re.compile(rb"(?:\x04\0\0\0|\0\0\0\x04)Go\0\0")
 _HEADER_BYTES = 65536
 
 
@@ -33,7 +34,7 @@ _BY_HAND = {
     Kind.NODE: "by hand: start it with --report-on-signal, then kill -USR2 {pid} writes a report",
     Kind.GO: "by hand: GET /debug/pprof/goroutine?debug=2, where it serves net/http/pprof (a SIGQUIT ends it)",
     Kind.NATIVE: "by hand: gdb -p {pid} -batch -ex 'thread apply all backtrace', which stops it meanwhile",
-    Kind.KERNEL: "it has no threads of a program; cat /proc/{pid}/stack as root shows where it is in the kernel",
+    Kind.KERNEL: "by hand: cat /proc/{pid}/stack, as root, shows where it is in the kernel",
 }
 
 
@@ -46,6 +47,8 @@ class Evidence:
 
     def sentence(self, pid: int) -> str:
         """Why there is no dump, and what a person can do."""
+        if self.kind is Kind.KERNEL:
+            return f"process {pid} is a kernel thread ({self.seen}): it runs no program whose threads could be dumped"
         return f"process {pid} is {self.kind.value} ({self.seen}), whose threads lastack does not read yet"
 
     def by_hand(self, pid: int) -> str | None:
@@ -91,13 +94,13 @@ def _judged(pid: int, program: str, mapped: list[str]) -> Evidence:
     if libnode or program.endswith("/node"):
         return Evidence(Kind.NODE, f"its program is {program}")
     if _is_go(pid):
-        return Evidence(Kind.GO, f"{program} has a Go build ID")
+        return Evidence(Kind.GO, f"{program} carries the note of the Go linker")
     return Evidence(Kind.NATIVE, f"its program is {program}")
 
 
 def _is_go(pid: int) -> bool:
     try:
         with pathlib.Path(f"/proc/{pid}/exe").open("rb") as program:
-            return _GO_BUILD_ID in program.read(_HEADER_BYTES)
+            return _GO_NOTE.search(program.read(_HEADER_BYTES)) is not None
     except OSError:
         return False

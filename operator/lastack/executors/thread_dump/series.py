@@ -5,8 +5,10 @@ it says that the series is over, and may do something else in between.
 """
 
 import collections
+import contextlib
 import dataclasses
 import datetime as dt
+import os
 import pathlib
 import time
 from collections.abc import Callable, Iterable
@@ -94,25 +96,47 @@ class Series:
             self._began = now.steady
         first = self._given[0]
         _check(first)
-        tree = _with_descendants(self._given)
+        tree = self._tree()
         for process in tree[MOST_PROCESSES:]:
             self.missing[process.pid] = errors.Unsupported(
                 f"process {process.pid} was left out: more than {MOST_PROCESSES} processes"
             )
-        self._queue.extend(process for process in tree[:MOST_PROCESSES] if self._readable(process))
+        self._queue.extend(tree[:MOST_PROCESSES])
         if not self._queue:
             raise self.missing.get(first.pid) or errors.NotReachable(f"process {first.pid} has ended")
         self._round = []
 
-    def _readable(self, process: Process) -> bool:
-        found = runtimes.recognize(process.pid)
+    def _tree(self) -> list[Process]:
+        """The given processes and their children, as far as they can be read; one that looks is left out.
+
+        The children of other runtimes are no part of the service: a shell, a tail, what they run.
+        """
+        children = _children()
+        found: list[Process] = []
+        given = {process.pid: process for process in self._given}
+        waiting = collections.deque(given)
+        seen = {os.getpid()}
+        while waiting:
+            pid = waiting.popleft()
+            readable = pid not in seen and self._readable(pid, given=pid in given)
+            seen.add(pid)
+            if readable or pid in given:
+                waiting.extend(children[pid])
+            if readable:
+                with contextlib.suppress(errors.NotReachable):
+                    found.append(given.get(pid) or _life(pid))
+        return found
+
+    def _readable(self, pid: int, *, given: bool) -> bool:
+        found = runtimes.recognize(pid)
         if isinstance(found, samples.Missing):
             kind = errors.NotPermitted if "not permitted" in found.why else errors.NotReachable
-            self.missing[process.pid] = kind(f"process {process.pid}: {found.why}", fix=found.fix)
+            if given or kind is errors.NotPermitted:
+                self.missing[pid] = kind(f"process {pid}: {found.why}", fix=found.fix)
             return False
         if found.kind is not runtimes.Kind.CPYTHON:
-            why = errors.Unsupported(found.sentence(process.pid), fix=found.by_hand(process.pid))
-            self.missing[process.pid] = why
+            if given:
+                self.missing[pid] = errors.Unsupported(found.sentence(pid), fix=found.by_hand(pid))
             return False
         return True
 
@@ -142,8 +166,11 @@ class Series:
     def _failed(self, process: Process, problem: errors.WorldError) -> None:
         """A worker of a prefork server may end in the middle; without its first process the member is another."""
         self.close()
-        if process == self._given[0]:
+        try:
             _check(process)
+        except errors.NotReachable as gone:
+            problem = gone
+        if process == self._given[0]:
             raise problem
         self.missing[process.pid] = problem
 
@@ -171,22 +198,11 @@ def _check(process: Process) -> None:
         raise errors.NotReachable(f"process {process.pid} ({process.command}) has ended")
 
 
-def _with_descendants(given: Iterable[Process]) -> list[Process]:
-    """Those of `given` that live, and everything below them, in the order of their depth."""
-    everybody: dict[int, list[int]] = collections.defaultdict(list)
+def _children() -> dict[int, list[int]]:
+    """The children of every process."""
+    found: dict[int, list[int]] = collections.defaultdict(list)
     for pid in procfs.pids():
         facts = procfs.process(pid)
         if not isinstance(facts, samples.Missing):
-            everybody[facts.parent].append(pid)
-    found: dict[int, Process] = {}
-    waiting = collections.deque(process.pid for process in given)
-    while waiting:
-        pid = waiting.popleft()
-        try:
-            process = found.get(pid) or _life(pid)
-        except errors.NotReachable:
-            continue
-        if pid not in found:
-            found[pid] = process
-            waiting.extend(everybody[pid])
-    return list(found.values())
+            found[facts.parent].append(pid)
+    return found

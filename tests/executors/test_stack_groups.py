@@ -1,0 +1,147 @@
+"""What a series of dumps says, as a table; and what py-spy's JSON means."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+
+from lastack import errors
+from lastack.executors.thread_dump import cpython, groups, stacks
+
+AT = dt.datetime(2026, 11, 22, 10, 0, 0, tzinfo=dt.UTC)
+STALL = ("stall", "/srv/app.py", 31)
+HANDLER = ("handler", "/srv/app.py", 40)
+OTHER = ("render", "/srv/app.py", 77)
+RUN = ("Thread.run", "/usr/lib/python3.11/threading.py", 975)
+GET = ("Queue.get", "/usr/lib/python3.11/queue.py", 171)
+IDLE = ("_worker", "/usr/lib/python3.11/concurrent/futures/thread.py", 81)
+SELECT = ("EpollSelector.select", "/usr/lib/python3.11/selectors.py", 468)
+SERVE = ("BaseServer.serve_forever", "/usr/lib/python3.11/socketserver.py", 233)
+MODULE = ("<module>", "/srv/app.py", 99)
+SYNC_WAIT = ("SyncWorker.wait", "/venv/lib/python3.11/site-packages/gunicorn/workers/sync.py", 35)
+SYNC_LOOP = ("SyncWorker.run_for_one", "/venv/lib/python3.11/site-packages/gunicorn/workers/sync.py", 81)
+ARBITER = ("Arbiter.sleep", "/venv/lib/python3.11/site-packages/gunicorn/arbiter.py", 1)
+SCRIPT = ("<module>", "/venv/bin/gunicorn", 8)
+
+Calls = tuple[tuple[str, str, int], ...]
+
+
+def said(threads: dict[str, Calls], pid: int = 1) -> bytes:
+    """What py-spy would say of these threads; MainThread is the main one."""
+    return json.dumps(
+        [
+            {
+                "pid": pid,
+                "thread_id": 100 + number,
+                "os_thread_id": pid if name == "MainThread" else pid * 100 + number,
+                "thread_name": name,
+                "active": False,
+                "owns_gil": False,
+                "frames": [
+                    {"name": function, "filename": file, "short_filename": file.split("/")[-1], "line": line}
+                    for function, file, line in calls
+                ],
+            }
+            for number, (name, calls) in enumerate(threads.items())
+        ]
+    ).encode()
+
+
+def dump(threads: dict[str, Calls], *, pid: int = 1, parent: int = 0, seconds: int = 0) -> stacks.ProcessDump:
+    """One process at one instant."""
+    at = AT + dt.timedelta(seconds=seconds)
+    return cpython.read(said(threads, pid), pid=pid, parent=parent, command="python3", at=at)
+
+
+FOUR = {f"w{number}": (STALL, HANDLER, RUN) for number in range(4)}
+ACCEPTING = {"MainThread": (SELECT, SERVE, MODULE)}
+
+
+@pytest.mark.parametrize(
+    ("rounds", "text"),
+    [
+        (
+            [FOUR | ACCEPTING] * 3,
+            "4 of 4 worker threads stand in stall (app.py:31), unchanged in 3 dumps over 10 s",
+        ),
+        (
+            [FOUR | {"w3": (OTHER, HANDLER, RUN)}, FOUR],
+            "3 of 4 worker threads stand in stall (app.py:31), unchanged in 2 dumps over 5 s",
+        ),
+        (
+            [FOUR],
+            "4 of 4 worker threads stand in stall (app.py:31), in one dump, which cannot tell slow from stuck",
+        ),
+        (
+            [{"p0": (STALL, IDLE, RUN), "p1": (GET, IDLE, RUN)}] * 2,
+            "1 of 2 worker threads stands in stall (app.py:31), unchanged in 2 dumps over 5 s",
+        ),
+        (
+            [{"MainThread": (STALL, MODULE)}] * 2,
+            "1 of 1 worker processes stands in stall (app.py:31), unchanged in 2 dumps over 5 s",
+        ),
+        (
+            [{"MainThread": (GET, STALL, MODULE)}] * 2,
+            "1 of 1 worker processes stands in stall (app.py:31), unchanged in 2 dumps over 5 s",
+        ),
+        (
+            [{"w0": (STALL, HANDLER, RUN)}, {"w0": (OTHER, HANDLER, RUN)}],
+            "none of 1 threads stands still outside of waiting for work (2 dumps over 5 s)",
+        ),
+        (
+            [ACCEPTING | {"p0": (GET, IDLE, RUN)}] * 2,
+            "none of 2 threads stands still outside of waiting for work (2 dumps over 5 s)",
+        ),
+    ],
+    ids=["all", "one-moves", "one-dump", "idle-pool", "main", "in-the-library", "all-move", "healthy"],
+)
+def test_the_sentence_counts_what_stands_still(rounds: list[dict[str, Calls]], text: str) -> None:
+    """How many of how many that do the same work, at which frame of the application."""
+    series = [[dump(threads, seconds=5 * number)] for number, threads in enumerate(rounds)]
+    assert text == groups.find(series).text
+
+
+def test_a_master_is_not_counted_among_its_workers() -> None:
+    """It looks after them; an idle worker is one of them."""
+    master = dump({"MainThread": (ARBITER, SCRIPT)}, pid=1)
+    stuck = dump({"MainThread": (STALL, SYNC_LOOP, SCRIPT)}, pid=2, parent=1)
+    idle = dump({"MainThread": (SELECT, SYNC_WAIT, SYNC_LOOP, SCRIPT)}, pid=3, parent=1)
+    found = groups.find([[master, stuck, idle]] * 2)
+    assert (1, 2, "stall (app.py:31)") == (found.stuck, found.of, str(found.frame))
+    assert [False, True, True] == [group.sample.waits_for_work for group in found.groups]
+
+
+def test_without_application_code_the_innermost_frame_is_named() -> None:
+    """A library that hangs is a finding too."""
+    hang = ("recv", "/venv/lib/python3.11/site-packages/driver/wire.py", 5)
+    found = groups.find([[dump({"w0": (hang, RUN), "w1": (hang, RUN)})]] * 2)
+    assert "recv (wire.py:5)" == str(found.frame)
+
+
+def test_a_listing_is_bounded() -> None:
+    """A ledger entry holds the largest stacks and says what is left out."""
+    many: dict[str, Calls] = {
+        f"w{number}": ((f"f{number}", "/srv/app.py", number), *((STALL,) * 20)) for number in range(9)
+    }
+    text = groups.listing(groups.find([[dump(many)]]))
+    assert groups.MOST_GROUPS == text.count("1 thread, idle: ")
+    assert "    ... 13 more" in text
+    assert text.endswith("... and 4 more stacks")
+
+
+def test_names_from_the_process_reach_no_terminal_unescaped() -> None:
+    """Functions and threads may be named by an attacker."""
+    found = groups.find([[dump({"w\x1b[2J": (("f\x1b]0;x\x07", "/srv/a\n.py", 1),)})]])
+    text = found.text + groups.listing(found).replace("\n", "")
+    assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{}x", b"null", b'[{"frames": 1}]', b'[{"frames": [{"name": "f"}]}]', b"[1]"]
+)
+def test_another_shape_is_an_error_that_says_so(raw: bytes) -> None:
+    """Never a series without threads."""
+    with pytest.raises(errors.Unsupported, match="the answer of py-spy is not understood"):
+        cpython.read(raw, pid=1, parent=0, command="python3", at=AT)
