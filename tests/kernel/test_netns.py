@@ -24,16 +24,12 @@ AS_NOBODY = (
 SOURCES = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-def started(code: str, **more: object) -> subprocess.Popen[str]:
+def started(code: str) -> subprocess.Popen[str]:
     """A Python that says `ready` and waits for its stdin to close."""
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=SOURCES,
-        **more,
-    )  # type: ignore[call-overload]  # **more holds user=
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=SOURCES
+    )
+    assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
 
