@@ -114,6 +114,7 @@ def test_the_value_is_written_read_back_and_told(near: worlds.Neighbour) -> None
         "namespace": near.namespace,
         "takesEffect": "next-listen",
     } == found.facts
+    assert found.text.endswith("; it acts at the next listen()")
     assert "777" == value_in(near.pid)
     assert own == net_sysctls.read(NAME)
 

@@ -15,6 +15,11 @@ from lastack.policy import sysctls
 
 _OF_THE_FIRST_NAMESPACE = "net.ipv4.tcp_mem"
 _NAMED = pathlib.Path("/run/netns")
+_WHEN = {
+    sysctls.TakesEffect.AT_ONCE: "at once",
+    sysctls.TakesEffect.NEW_CONNECTIONS: "on new connections",
+    sysctls.TakesEffect.NEXT_LISTEN: "at the next listen()",
+}
 
 
 class SysctlLeaser:
@@ -150,7 +155,7 @@ def _write(work: actions.SysctlWrite, namespace: netns.NetNamespace) -> outcomes
     when = _takes_effect(work.name)
     return outcomes.Succeeded(
         f"{work.name} was set from {work.original} to {after} in network namespace {work.namespace}"
-        + (f"; it acts {when.value.replace('-', ' ')}" if when else ""),
+        + (f"; it acts {_WHEN[when]}" if when else ""),
         facts=_facts(work, after),
     )
 
