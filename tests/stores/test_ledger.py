@@ -103,7 +103,7 @@ def test_entries_of_a_clock_that_steps_back_stay_in_order(
     for number, seconds in enumerate((0, 3 * days, days, 4 * days)):
         given.write(book, [given.said(str(number), seconds)])
     assert ["2026-11-22.jsonl", "2026-11-25.jsonl", "2026-11-26.jsonl"] == sorted(
-        os.listdir(where.day_folder)
+        path.name for path in where.day_folder.iterdir()
     )
     assert isinstance(chain.verify(given.daily(where), chain.Head()), chain.Intact)
 
