@@ -183,3 +183,34 @@ def test_every_scenario_is_described_for_its_name() -> None:
     for scenario in scenarios.SCENARIOS.values():
         assert scenario.story
         assert scenario.looks
+
+
+FORBIDDEN = "echo 0 >/proc/sys/user/{sysctl} && exec setpriv {drop} {program} lab healthy"
+
+
+@pytest.mark.parametrize(
+    ("sysctl", "drop", "expected"),
+    [
+        # What a distribution does that keeps ordinary users from namespaces.
+        (
+            "max_user_namespaces",
+            "--bounding-set=-sys_admin --inh-caps=-sys_admin",
+            "run as root, or allow it",
+        ),
+        ("max_net_namespaces", "--no-new-privs", "user.max_net_namespaces"),
+    ],
+)
+def test_where_namespaces_are_forbidden_it_is_said_how_to_go_on(
+    sysctl: str, drop: str, expected: str
+) -> None:
+    """Exit 3, what was needed, and the next step."""
+    script = FORBIDDEN.format(sysctl=sysctl, drop=drop, program=PROGRAM)
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (3, "") == (done.returncode, done.stdout)
+    assert "the lab needs a network namespace of its own" in done.stderr
+    assert expected in done.stderr

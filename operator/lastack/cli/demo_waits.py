@@ -52,7 +52,7 @@ def words(reached: Reached, judged: Judged, pair: pairs.Pair, policy: valid.Poli
     if not reached.has(_Kind.INCIDENT_FIRED):
         return f"{name} {queue}; has to last {_sustained(policy)}"
     if not reached.has(_Kind.ACTION_PLANNED, vocabulary.ActionKind.ROLLING_RESTART):
-        return f"{name} {queue}; before it may be replaced"
+        return f"{name} {queue}; not replaced yet"
     if not reached.has(_Kind.ACTION_SUCCEEDED, vocabulary.ActionKind.ROLLING_RESTART):
         return f"{name} is being replaced, then probed until it answers"
     return f"the new {name} {queue}; quiet for {_quiet(sick)}, over after {_cleared(policy)}"

@@ -12,9 +12,14 @@ from lastack.kernel import netns
 
 
 def enter_own() -> None:
-    """Move this process into a fresh network namespace. Raises NotPermitted with how to go on."""
+    """Move this process into a fresh network namespace. Raises NotPermitted or Unsupported with how to go on."""
     try:
         netns.unshare_net()
+    except OSError as problem:
+        raise errors.Unsupported(
+            f"the lab needs a network namespace of its own, and there is none to be had: {problem.strerror}",
+            fix="look at sysctl user.max_net_namespaces (0 forbids them), and whether the kernel has CONFIG_NET_NS",
+        ) from problem
     except errors.NotPermitted as problem:
         raise errors.NotPermitted(
             f"the lab needs a network namespace of its own, and {problem.message}",

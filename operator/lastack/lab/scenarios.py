@@ -130,7 +130,7 @@ SCENARIOS: dict[Name, Scenario] = {
         ),
         Setting(disease="fd-leak"),
         loads.Load(_MEMBER, PORT, clients=1, think_ms=480),
-        "about 40 s: 20 held connections whose ages spread over 30 s",
+        "about 35 s: 20 held connections whose ages spread over 30 s",
         (
             Look(_CLOSE_WAITS, "Recv-Q 0: the application has read the end of file, and has not closed"),
             Look(_QUEUE, "Recv-Q 0: nobody waits to be accepted"),
