@@ -4,8 +4,22 @@ Called by engine.decisions while REMEDIATING. Pure. The rollout stops at the fir
 """
 
 from lastack import quantities
-from lastack.engine import actions, censuses, drafts, facts, gathering, guards, incidents, rungs, thresholds
-from lastack.policy import valid
+from lastack.engine import (
+    actions,
+    censuses,
+    drafts,
+    facts,
+    gathering,
+    guards,
+    incidents,
+    instants,
+    judgements,
+    reasons,
+    rungs,
+    thresholds,
+    tunings,
+)
+from lastack.policy import valid, vocabulary
 
 
 def replace(draft: drafts.Draft, stage: valid.Stage, action: valid.RollingRestart) -> rungs.Rung:
@@ -14,13 +28,24 @@ def replace(draft: drafts.Draft, stage: valid.Stage, action: valid.RollingRestar
         rung = _follow(draft, stage, action, record)
         if rung is not None:
             return rung
-    todo = [pair for pair in rungs.applicable(draft, stage) if not _was_tried(draft, stage, pair[0])]
+    todo = [
+        (member, judged)
+        for member, judged in rungs.applicable(draft, stage)
+        if not _was_tried(draft, stage, member) and not _in_vain(draft, stage, judged)
+    ]
     for member, judged in todo:
-        if _again(draft, stage, member):
-            text = f"{member.name} was replaced and is sick again ({judged.worst.code if judged.worst else 'unknown'})"
-            return rungs.Rung(rungs.Standing.FAILED, text)
-    if todo:
-        return _begin(draft, stage, action, todo[0][0])
+        spent = _spent(draft, stage, member, judged)
+        if spent is not None:
+            return rungs.Rung(rungs.Standing.FAILED, spent)
+    # What holds one member need not hold the next: a young leak must not keep a stalled server waiting.
+    held = []
+    for member, _ in todo:
+        refusal = _begin(draft, stage, action, member)
+        if refusal is None:
+            return rungs.Rung(rungs.Standing.WORKING, f"{member.name} is being replaced")
+        held.append(refusal.text)
+    if held:
+        return rungs.Rung(rungs.Standing.WORKING, held[0])
     own = [
         record
         for record in draft.incident.steps
@@ -70,22 +95,45 @@ def _warm(
     if draft.incident.verified.get(name) == life or life is None:
         return None
     judged = draft.at.judged.get(name)
-    if judged is None or judged.incarnation != life or judged.unknown:
-        return rungs.Rung(rungs.Standing.WORKING, f"waiting for a first look at the new {name}")
-    if judged.firing:
+    if judged is not None and judged.incarnation == life and judged.firing:
         return rungs.Rung(rungs.Standing.FAILED, f"{name} was replaced and is sick again")
-    quiet = judged.quiet_for(draft.at.now)
-    if quiet is None or quiet < action.warm_for:
-        return rungs.Rung(rungs.Standing.WORKING, f"{name} warms up for {quantities.short(action.warm_for)}")
-    if not rungs.answers(draft, name, record.ended or record.planned):
-        return rungs.Rung(rungs.Standing.WORKING, f"waiting for {name} to answer the probe")
+    ended = record.ended or record.planned
+    lacking = _lacking(draft, action, name, life, ended)
+    if lacking is not None:
+        # The clock of a lastack that was away did not run: it has to have looked for so long itself.
+        waited = min(draft.at.now.since(ended), draft.at.now.since(draft.at.standing.started))
+        if waited < action.ready_within + action.warm_for:
+            return rungs.Rung(rungs.Standing.WORKING, lacking)
+        text = f"{name} was replaced and is not well after {quantities.short(waited)}: {lacking}"
+        return rungs.Rung(rungs.Standing.FAILED, text)
     draft.say(
         facts.FactKind.MEMBER_VERIFIED,
-        f"{name} is well in its new life: quiet for {quantities.short(quiet)}{_probe_text(draft, name)}",
+        f"{name} is well in its new life: quiet for {quantities.short(action.warm_for)}{_probe_text(draft, name)}",
         member=name,
         stage=stage,
         data={"life": life},
     )
+    return None
+
+
+def _lacking(
+    draft: drafts.Draft,
+    action: valid.RollingRestart,
+    name: actions.MemberName,
+    life: actions.Incarnation,
+    ended: instants.Now,
+) -> str | None:
+    """What is still waited for before the new life counts as well; None when nothing is."""
+    judged = draft.at.judged.get(name)
+    if judged is None or judged.incarnation != life or judged.unknown:
+        return f"waiting for a first look at the new {name}"
+    if name not in guards.available(draft.at.census, draft.at.judged):
+        return f"waiting for {name} to serve ({judged.worst.summary if judged.worst else 'nothing is seen of it'})"
+    quiet = judged.quiet_for(draft.at.now)
+    if quiet is None or quiet < action.warm_for:
+        return f"{name} warms up for {quantities.short(action.warm_for)}"
+    if not rungs.answers(draft, name, ended):
+        return f"waiting for {name} to answer the probe"
     return None
 
 
@@ -104,23 +152,49 @@ def _was_tried(draft: drafts.Draft, stage: valid.Stage, member: censuses.Member)
     )
 
 
-def _again(draft: drafts.Draft, stage: valid.Stage, member: censuses.Member) -> bool:
+def _spent(
+    draft: drafts.Draft, stage: valid.Stage, member: censuses.Member, judged: judgements.Judgement
+) -> str | None:
+    """Why this member is not replaced again: once did not help, or its host will not do it. None: it may be."""
     records = [r for r in draft.incident.steps if r.stage == stage.name and r.member == member.name]
-    refused = [r for r in records if r.reason is not None]
-    return any(record.happened for record in records) or len(refused) >= thresholds.REFUSALS_PER_LIFE
+    if any(record.happened for record in records):
+        code = judged.worst.code if judged.worst else vocabulary.DiagnosisCode.UNKNOWN
+        return f"{member.name} was replaced and is sick again ({code})"
+    refused = [record.reason for record in records if record.reason is not None]
+    if len(refused) >= thresholds.REFUSALS_PER_LIFE:
+        return f"{member.name} could not be replaced: {', '.join(refused)}"
+    return None
+
+
+def _in_vain(draft: drafts.Draft, stage: valid.Stage, judged: judgements.Judgement) -> bool:
+    """Refuse a restart that would listen with the queue that is too short: nobody raised the cap that held it."""
+    space, worst = judged.namespace, judged.worst
+    if worst is None or worst.code is not vocabulary.DiagnosisCode.BACKLOG_TOO_SMALL or space is None:
+        return False
+    limit = worst.signals.get(vocabulary.SignalName.ACCEPT_QUEUE_LIMIT)
+    if tunings.waits_for_listen(draft, space.inode, limit):
+        return False
+    text = (
+        f"{judged.member} would listen with the same queue again: its limit is {limit}, "
+        "and no setting that caps it was raised"
+    )
+    refusal = guards.Refusal(reasons.Reason.CANNOT_HELP, text)
+    draft.refuse(stage, refusal, subject=f"when/{judged.member}", member=judged.member)
+    return True
 
 
 def _begin(
     draft: drafts.Draft, stage: valid.Stage, action: valid.RollingRestart, member: censuses.Member
-) -> rungs.Rung:
+) -> guards.Refusal | None:
+    """Plan the replacement of one member; what a guard says against it is on record and returned."""
     gathering.give_up_waiting(draft, member)
     held = guards.refusal(draft.situation(stage, member))
     if held is not None:
         draft.refuse(stage, held, subject=member.name, member=member.name)
-        return rungs.Rung(rungs.Standing.WORKING, held.text)
+        return held
     attempt = sum(1 for r in draft.incident.steps if r.stage == stage.name and r.member == member.name)
     step_id = draft.step_id(stage, member.name, member.incarnation or "", str(attempt))
     work = actions.Replacement(action, draft.at.policy.probe, draft.at.policy.ports)
     canary = "" if any(r.stage == stage.name for r in draft.incident.steps) else ", the first of the rollout"
     draft.plan(stage, draft.step(stage, step_id, member, work), f"Replace {member.name}{canary}")
-    return rungs.Rung(rungs.Standing.WORKING, f"{member.name} is being replaced")
+    return None

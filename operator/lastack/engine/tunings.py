@@ -3,8 +3,19 @@
 Called by engine.decisions while REMEDIATING. Pure.
 """
 
-from lastack.engine import actions, censuses, drafts, guards, incidents, judgements, reasons, remedies, rungs
-from lastack.policy import sysctls, valid
+from lastack.engine import (
+    actions,
+    censuses,
+    drafts,
+    findings,
+    guards,
+    incidents,
+    judgements,
+    reasons,
+    remedies,
+    rungs,
+)
+from lastack.policy import sysctls, valid, vocabulary
 
 _Standing = rungs.Standing
 _ENDED_WELL = frozenset({incidents.StepState.SUCCEEDED, incidents.StepState.SIMULATED})
@@ -20,14 +31,60 @@ def tune(draft: drafts.Draft, stage: valid.Stage, action: valid.SysctlTuning) ->
     own = [record for record in draft.incident.steps if record.stage == stage.name]
     if any(held) or any(record.state is incidents.StepState.PLANNED for record in own):
         return rungs.Rung(_Standing.WORKING, "settings are being written")
-    if not any(record.state in _ENDED_WELL or record.happened for record in own):
-        return rungs.Rung(_Standing.SKIPPED, "no setting of this stage can help")
-    effects = {sysctls.CATALOGUE[name].takes_effect for name in action.values if name in sysctls.CATALOGUE}
-    if effects == {"next-listen"}:
-        names = ", ".join(sorted(action.values))
-        text = f"{names} waits for the next listen(): it has no effect before a restart"
+    written = _written(draft, stage, action)
+    if not written:
+        text = "no setting of this stage could be written" if own else "no setting of this stage can help"
+        return rungs.Rung(_Standing.SKIPPED, text)
+    if {sysctls.CATALOGUE[name].takes_effect for name in written} == {sysctls.TakesEffect.NEXT_LISTEN}:
+        text = f"{', '.join(written)} waits for the next listen(): it has no effect before a restart"
         return rungs.Rung(_Standing.AT_NEXT_LISTEN, text)
     return rungs.Rung(_Standing.DONE, "the settings are written")
+
+
+def waits_for_listen(draft: drafts.Draft, namespace: int, limit: findings.SignalValue | None) -> bool:
+    """Whether a listener of this limit would get a larger one by listening anew: its cap was raised since."""
+    simulated = incidents.StepState.SIMULATED
+    if any(s.state is simulated and s.kind is vocabulary.ActionKind.SYSCTL for s in draft.incident.steps):
+        return True
+    raised = [
+        lease
+        for lease in draft.at.standing.leases
+        if lease.namespace == namespace
+        and lease.name in sysctls.CATALOGUE
+        and sysctls.CATALOGUE[lease.name].takes_effect is sysctls.TakesEffect.NEXT_LISTEN
+    ]
+    return isinstance(limit, int) and any(
+        int(lease.original) <= limit < int(lease.observed) for lease in raised
+    )
+
+
+def _written(draft: drafts.Draft, stage: valid.Stage, action: valid.SysctlTuning) -> list[str]:
+    """The settings of this stage that were written (in observe: would be) in any member's namespace."""
+    spaces = {judged.namespace.inode for judged in draft.at.judged.values() if judged.namespace is not None}
+    steps = {
+        name: [draft.incident.step(_step_id(draft, stage, name, space)) for space in spaces]
+        for name in sorted(action.values)
+    }
+    return [
+        name
+        for name, records in steps.items()
+        if any(record is not None and (record.state in _ENDED_WELL or record.happened) for record in records)
+    ]
+
+
+def _step_id(draft: drafts.Draft, stage: valid.Stage, name: str, namespace: int) -> actions.StepId:
+    """The id of the last attempt, or of the next: what a crash kept from happening is decided afresh."""
+    attempt = 0
+    while True:
+        step_id = draft.step_id(stage, name, str(namespace), str(attempt))
+        record = draft.incident.step(step_id)
+        if (
+            record is None
+            or record.state is not incidents.StepState.INTERRUPTED
+            or record.happened is not False
+        ):
+            return step_id
+        attempt += 1
 
 
 def _lease(
@@ -42,7 +99,7 @@ def _lease(
         or not isinstance(action, valid.SysctlTuning)
     ):
         return False
-    step_id = draft.step_id(stage, name, str(space.inode))
+    step_id = _step_id(draft, stage, name, space.inode)
     if draft.incident.step(step_id) is not None:
         return False
     subject, desired = f"{name}/{space.inode}", action.values[name]
