@@ -86,13 +86,13 @@ def _begin(at: Circumstances) -> Decision:
     worst = min((j.worst for j in raised if j.worst is not None), key=_rank, default=None)
     if worst is None:
         return Decision()
-    lives: dict[str, outcomes.Json] = {m.name: m.incarnation or "" for m in at.census.members}
+    lives: dict[str, outcomes.Json] = {m.name: m.incarnation for m in at.census.members if m.incarnation}
     names: tuple[str, ...] = tuple(sorted(judged.member for judged in raised))
     data = {**drafts.finding_data(worst), "lives": lives, "members": names}
     fact = facts.Fact(
         kind=facts.FactKind.INCIDENT_OPENED,
         at=at.now,
-        text=f"{', '.join(sorted(j.member for j in raised))}: {worst.summary}",
+        text=f"{', '.join(sorted(j.member for j in raised))}: {_why_raised(raised, worst)}",
         incident=incidents.incident_id(at.policy.name, at.policy.target_name, at.now, at.seq),
         policy=at.policy.name,
         policy_hash=at.policy.digest,
@@ -114,6 +114,12 @@ def _judged(at: Circumstances) -> list[judgements.Judgement]:
         for member in at.census.members
         if member.name in at.judged and at.judged[member.name].incarnation == member.incarnation
     ]
+
+
+def _why_raised(raised: list[judgements.Judgement], worst: findings.Finding) -> str:
+    """What the member with the worst finding shows, or the signal that fired although its finding is well."""
+    judged = next(judged for judged in raised if judged.worst is worst)
+    return next(verdict.text for verdict in judged.verdicts if verdict.raised)
 
 
 def _rank(finding: findings.Finding) -> tuple[int, int]:
@@ -177,8 +183,10 @@ def _remediating(draft: drafts.Draft) -> None:
         if rung.standing is rungs.Standing.WORKING:
             return
         if rung.standing is rungs.Standing.SKIPPED and not _somebody_sick(draft):
+            text = "the symptom went while the next act was held; whether what was done has helped cannot be told"
+            _resolve_if_quiet(draft, incidents.OutcomeCode.INCONCLUSIVE, text)
             return
-        if rung.standing is rungs.Standing.DONE and draft.incident.settled < draft.incident.stage:
+        if rung.standing is rungs.Standing.DONE and _acted_since_settled(draft, stage):
             text = f"{rung.text}; settling for {quantities.short(stage.settle)}"
             draft.say(facts.FactKind.INCIDENT_SETTLED, text, stage=stage, data={"settling": True})
             return
@@ -194,6 +202,14 @@ def _climb(draft: drafts.Draft, stage: valid.Stage) -> rungs.Rung:
             return tunings.tune(draft, stage, stage.action)
         case valid.RollingRestart():
             return rollouts.replace(draft, stage, stage.action)
+
+
+def _acted_since_settled(draft: drafts.Draft, stage: valid.Stage) -> bool:
+    """Whether acts of this stage have not had their time to settle: its first ones, or more since a relapse."""
+    return draft.incident.settled < draft.incident.stage or any(
+        step.stage == stage.name and step.planned.since(draft.incident.phase_since) >= dt.timedelta(0)
+        for step in draft.incident.steps
+    )
 
 
 def _somebody_sick(draft: drafts.Draft) -> bool:
@@ -228,15 +244,14 @@ def _settling(draft: drafts.Draft) -> None:
     stage = draft.rungs[draft.incident.stage]
     if draft.at.now.since(draft.incident.phase_since) < stage.settle:
         return
-    now_judged = _judged(draft.at)
-    if any(judged.firing for judged in now_judged):
+    if any(judged.firing for judged in _judged(draft.at)):
         draft.say(
             facts.FactKind.INCIDENT_FIRED,
             f"after {quantities.short(stage.settle)} the symptom is still there",
         )
         _remediating(draft)
         return
-    if all(not judged.unknown and not judged.pending for judged in now_judged) and now_judged:
+    if _quiet_for(draft) is not None:
         text = f"the symptom is gone {quantities.short(stage.settle)} after acting; watching whether it stays away"
         draft.say(facts.FactKind.INCIDENT_SETTLED, text, stage=stage, data={"settling": False})
 
@@ -259,7 +274,7 @@ def _recovering(draft: drafts.Draft) -> None:
         return
     traffic = draft.at.policy.probe is not None or any(judged.traffic for judged in _judged(draft.at))
     if traffic:
-        text = "verified: queue, progress and open files are well" + _probed(draft)
+        text = "queue, progress and open files are well" + _probed(draft)
         _resolve_if_quiet(draft, incidents.OutcomeCode.VERIFIED, text)
         return
     text = "the symptom is gone; without a probe or traffic nobody can say that the service serves"
@@ -288,11 +303,12 @@ def _exhausted(draft: drafts.Draft) -> None:
 
 def _resolve_if_quiet(draft: drafts.Draft, outcome: incidents.OutcomeCode, text: str) -> bool:
     """Close the incident when nothing was raised for `clearFor` on any member, and nothing runs any more."""
-    spans = [judged.quiet_for(draft.at.now) for judged in _judged(draft.at)]
-    known = [span for span in spans if span is not None]
-    everyone = len(known) == len(draft.at.census.members) and bool(known)
-    if not everyone or min(known) < _clear_for(draft.at.policy) or draft.incident.running():
+    quiet = _quiet_for(draft)
+    if quiet is None or quiet < _clear_for(draft.at.policy) or draft.incident.running():
         return False
+    unknown = [m.name for m in draft.at.census.members if _calm(draft, m.name) is None]
+    if unknown:
+        text = f"{text}; nothing is known of {', '.join(unknown)}"
     lasted = quantities.short(
         dt.timedelta(seconds=round(draft.at.now.since(draft.incident.opened_at).total_seconds()))
     )
@@ -300,6 +316,26 @@ def _resolve_if_quiet(draft: drafts.Draft, outcome: incidents.OutcomeCode, text:
     data: dict[str, outcomes.Json] = {"outcome": str(outcome), "treated": treated, "lasted": lasted}
     draft.say(facts.FactKind.INCIDENT_RESOLVED, f"{text}; the incident lasted {lasted}", data=data)
     return True
+
+
+def _quiet_for(draft: drafts.Draft) -> dt.timedelta | None:
+    """How long nothing has been raised on any member, None while something is, or cannot be told.
+
+    A member that had no part in this and cannot be told about holds nothing: it may be stopped, or never be seen.
+    """
+    if any(judged.pending for judged in _judged(draft.at)):
+        return None
+    spans = {member.name: _calm(draft, member.name) for member in draft.at.census.members}
+    involved = {*draft.incident.suspects, *draft.incident.sick, *draft.incident.treated}
+    if any(span is None and name in involved for name, span in spans.items()):
+        return None
+    return min((span for span in spans.values() if span is not None), default=None)
+
+
+def _calm(draft: drafts.Draft, name: actions.MemberName) -> dt.timedelta | None:
+    """How long nothing has been raised on one member."""
+    found = (judged for judged in _judged(draft.at) if judged.member == name)
+    return next((judged.quiet_for(draft.at.now) for judged in found), None)
 
 
 def _clear_for(policy: valid.Policy) -> dt.timedelta:

@@ -82,6 +82,8 @@ class Incident:
     refusals: Mapping[str, str] = dataclasses.field(default_factory=dict)
     evidence: Mapping[actions.MemberName, actions.Incarnation] = dataclasses.field(default_factory=dict)
     verified: Mapping[actions.MemberName, actions.Incarnation] = dataclasses.field(default_factory=dict)
+    suspects: tuple[actions.MemberName, ...] = ()
+    """The members that were raised when the incident was opened."""
     settled: int = -1
     """The highest stage whose acts are over: tried once, it is not tried again."""
     closed_at: instants.Now | None = None
@@ -145,6 +147,7 @@ def _opened(fact: facts.Fact) -> Incident | None:
         diagnosis=vocabulary.DiagnosisCode(str(fact.data["diagnosis"])),
         cause=vocabulary.CauseKind(cause) if isinstance(cause, str) else None,
         lives=_lives(fact),
+        suspects=_suspects(fact),
     )
 
 
@@ -153,6 +156,11 @@ def _lives(fact: facts.Fact) -> dict[actions.MemberName, actions.Incarnation]:
     if not isinstance(lives, Mapping):
         return {}
     return {actions.MemberName(name): actions.Incarnation(str(life)) for name, life in lives.items()}
+
+
+def _suspects(fact: facts.Fact) -> tuple[actions.MemberName, ...]:
+    names = fact.data.get("members")
+    return tuple(actions.MemberName(str(name)) for name in names) if isinstance(names, tuple) else ()
 
 
 def _moved(incident: Incident, fact: facts.Fact, event: ladder.Event) -> Incident:
@@ -206,7 +214,8 @@ def _exhausted(incident: Incident, fact: facts.Fact) -> Incident:
 def _evidenced(incident: Incident, fact: facts.Fact) -> Incident:
     if fact.member is None:
         return incident
-    life = incident.lives.get(fact.member, actions.Incarnation(""))
+    record = incident.step(fact.action_id) if fact.action_id else None
+    life = record.expected if record else incident.lives.get(fact.member, actions.Incarnation(""))
     return dataclasses.replace(incident, evidence={**incident.evidence, fact.member: life})
 
 
