@@ -124,6 +124,15 @@ _ENDS = frozenset(
 )
 
 
+def _abandoned(folded: Folded, fact: facts.Fact) -> Folded:
+    """What an abandoned incident leased ends with it."""
+    ended = {
+        key: dataclasses.replace(lease, until=fact.at.wall) if lease.incident == fact.incident else lease
+        for key, lease in folded.leases.items()
+    }
+    return dataclasses.replace(folded, leases=ended)
+
+
 def _looking_since(folded: Folded, fact: facts.Fact) -> Folded:
     return dataclasses.replace(folded, started=fact.at)
 
@@ -218,6 +227,7 @@ _CHANGES: Mapping[facts.FactKind, Callable[[Folded, facts.Fact], Folded]] = {
     facts.FactKind.OPERATOR_PAUSED: _paused,
     facts.FactKind.OPERATOR_RESUMED: _resumed,
     facts.FactKind.POLICY_LOADED: _loaded,
+    facts.FactKind.INCIDENT_ABANDONED: _abandoned,
     facts.FactKind.SYSCTL_LEASED: _leased,
     facts.FactKind.SYSCTL_RESTORED: _given_back,
     facts.FactKind.SYSCTL_YIELDED: _given_back,
