@@ -1,7 +1,7 @@
 """`lastack status`: what a running lastack sees of its targets, and why it does or does not act."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -25,7 +25,8 @@ _TONES = {
 def status(context: click.Context, state_dir: pathlib.Path, output: str) -> None:
     """Show what lastack sees, and why it does or does not act.
 
-    Exit code 0 when every member is well, 1 when one is not, 3 when no lastack runs on this state directory.
+    Exit code 0 when every member is well, 1 when one is not, 3 when no lastack runs on this state directory, or
+    when it sees none of its targets.
     """
     where = state_dirs.existing(state_dir)
     try:
@@ -44,8 +45,13 @@ def status(context: click.Context, state_dir: pathlib.Path, output: str) -> None
         _print_holds(document)
         for target in document["targets"]:
             _print_target(target)
-    sick = any(member["severity"] != "none" for t in document["targets"] for member in t["members"])
-    context.exit(1 if sick else 0)
+    context.exit(_exit_code(document["targets"]))
+
+
+def _exit_code(targets: Sequence[Mapping[str, Any]]) -> int:
+    if any(member["severity"] != "none" for target in targets for member in target["members"]):
+        return 1
+    return 3 if targets and all(target["missing"] for target in targets) else 0
 
 
 def _asleep(where: state_dirs.StateDir) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 Called by controls for `lastack status` of a running process, and by cli where none runs.
 """
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 
 from lastack import quantities
@@ -75,7 +76,7 @@ def _target(  # noqa: PLR0917 - one row of one table
         "missing": census.missing.why if census.missing else None,
         "members": tuple(_member(now, member, judged.get(member.name)) for member in census.members),
         "incident": None if incident is None else _incident(now, incident),
-        "notActing": _not_acting(now, policy, folded, incident),
+        "notActing": _not_acting(now, policy, folded, incident, blind=census.missing is not None),
         "running": tuple(text for key, text in running.items() if incident and incident.step(key)),
     }
 
@@ -99,7 +100,7 @@ def _member(
 
 def _trigger(now: instants.Now, verdict: verdicts.Verdict) -> dict[str, Json]:
     since = verdict.raised_since or verdict.quiet_since
-    span = None if since is None else quantities.short(now.since(since))
+    span = None if since is None else _span(now.since(since))
     return {"name": verdict.trigger, "state": verdict.state, "for": span, "text": verdict.text}
 
 
@@ -117,14 +118,19 @@ def _incident(now: instants.Now, incident: incidents.Incident) -> dict[str, Json
     return {
         "id": incident.id,
         "phase": incident.phase,
-        "for": quantities.short(now.since(incident.opened_at)),
+        "for": _span(now.since(incident.opened_at)),
         "diagnosis": incident.diagnosis,
         "stage": incident.stage,
     }
 
 
 def _not_acting(
-    now: instants.Now, policy: valid.Policy, folded: folds.Folded, incident: incidents.Incident | None
+    now: instants.Now,
+    policy: valid.Policy,
+    folded: folds.Folded,
+    incident: incidents.Incident | None,
+    *,
+    blind: bool,
 ) -> tuple[str, ...]:
     """Everything that holds acts on this target, in words: the answer to "why is it not acting?"."""
     standing = folded.standing(policy.target_name, now)
@@ -135,7 +141,7 @@ def _not_acting(
         said.append(f"paused by {standing.pause.actor}: {standing.pause.reason}")
     left = policy.limits.warm_up - now.since(standing.started)
     if left.total_seconds() > 0:
-        said.append(f"warm-up: nothing disruptive for another {quantities.short(left)}")
+        said.append(f"warm-up: nothing disruptive for another {_span(left)}")
     budget = policy.limits.restarts
     spent = [r for r in standing.restarts if not r.shadow and r.at > now.wall - budget.per]
     if len(spent) >= budget.maximum:
@@ -143,7 +149,13 @@ def _not_acting(
             f"restart budget spent: {len(spent)} of {budget.maximum} in {quantities.short(budget.per)}"
         )
     if incident is None:
-        said.append("no trigger is raised")
+        said.append("the members cannot be seen" if blind else "no trigger is raised")
         return tuple(said)
     said += [f"{subject}: refused, {reason}" for subject, reason in incident.refusals.items()]
     return tuple(said)
+
+
+def _span(span: dt.timedelta) -> str:
+    """A duration for people: whole seconds once there are some."""
+    seconds = span.total_seconds()
+    return quantities.short(span if seconds < 1 else dt.timedelta(seconds=round(seconds)))
