@@ -22,7 +22,7 @@ from lastack.engine import (
     plans,
     thresholds,
 )
-from lastack.policy import valid
+from lastack.policy import valid, vocabulary
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,7 +51,9 @@ class Loop:
         self._world = world
         self._watches: dict[valid.PolicyName, watches.Watch] = {}
         self._owed: list[facts.Fact] = []
+        self._unsaid: list[controls.Answer] = []
         self._before: instants.Now | None = None
+        self._informed = False
 
     def fastest(self) -> dt.timedelta:
         """How often the most often sampled target wants a look."""
@@ -98,12 +100,12 @@ class Loop:
             written, decided = self._decide(due, now)
         finally:
             self._restore_due(now)
+            self._answer(answers)
         for watch, decision in decided:
             self._begin(watch, decision, now)
-        for answer in answers:
-            for lease in answer.restores:
-                self._world.works.restore(lease)
+        for answer in self._unsaid:
             answer.reply()
+        self._unsaid.clear()
         self._world.told(written)
 
     def view(self, now: instants.Now) -> controls.View:
@@ -119,9 +121,10 @@ class Loop:
         with ledger.transaction():
             ledger.append(self._owed)
             for watch in due:
-                decision = decisions.decide(
-                    self._incident(watch.policy.target_name), self._circumstances(watch, now)
-                )
+                incident = self._incident(watch.policy.target_name)
+                if incident is None and self._unfinished(watch.policy.target_name):
+                    continue  # what an abandoned incident began ends first: never two remediations of one target
+                decision = decisions.decide(incident, self._circumstances(watch, now))
                 ledger.append(decision.news)
                 written += decision.news
                 decided.append((watch, decision))
@@ -146,12 +149,32 @@ class Loop:
 
     def _look(self, watch: watches.Watch, now: instants.Now) -> None:
         """Look at one target. A restart by others outside of an incident is a fact of its own: it counts too."""
-        restarted = watch.look(now)
-        if self._incident(watch.policy.target_name) is None:
+        restarted, target = watch.look(now), watch.policy.target_name
+        if self._incident(target) is None:
+            restart = vocabulary.ActionKind.ROLLING_RESTART
+            ours = {plan.member for plan in self._unfinished(target) if plan.action is restart}
             self._owed += [
                 announcements.restarted(now, watch.policy, each.member, each.before, each.life)
                 for each in restarted
+                if each.member not in ours
             ]
+
+    def _unfinished(self, target: str) -> list[facts.Fact]:
+        """The acts on a target that have no outcome yet, as they were planned."""
+        return [plan for plan in self._world.ledger.folded.planned.values() if plan.target == target]
+
+    def _answer(self, answers: Sequence[controls.Answer]) -> None:
+        """Give back and tell what people asked for, also when nothing can be written.
+
+        What an answer promises to have written is said when it is.
+        """
+        for answer in answers:
+            for lease in answer.restores:
+                self._world.works.restore(lease)
+            if answer.news:
+                self._unsaid.append(answer)
+            else:
+                answer.reply()
 
     def _begin(self, watch: watches.Watch, decision: drafts.Decision, now: instants.Now) -> None:
         for step in decision.steps:
@@ -200,14 +223,14 @@ class Loop:
         if news.rejected is not None:
             return [announcements.policies_rejected(now, news.rejected)]
         said: list[facts.Fact] = []
+        self._informed = True
         before, self._watches = self._watches, {}
         for policy in news.policies:
             old = before.get(policy.name)
             if old is not None and old.policy.digest == policy.digest:
                 self._watches[policy.name] = old
                 continue
-            host = self._world.hosts(policy.target)
-            watch = watches.Watch(policy, host, self._world.sampler)
+            watch = watches.Watch(policy, self._world.hosts, self._world.sampler)
             self._watches[policy.name] = watch
             said.append(announcements.policy_loaded(now, policy, self._world.about))
             incident = self._incident(policy.target_name)
@@ -228,11 +251,13 @@ class Loop:
         ]
 
     def _restore_due(self, now: instants.Now) -> None:
+        """Give back what is due; not before the policies are known, since a lease without one is due."""
+        if not self._informed:
+            return
         held = self._world.ledger.folded.standing(None, now).leases
         policies = {str(name): watch.policy for name, watch in self._watches.items()}
-        if self._watches:
-            for due in leases.due(held, policies, now):
-                self._world.works.restore(due.lease)
+        for due in leases.due(held, policies, now):
+            self._world.works.restore(due.lease)
 
     def _incident(self, target: str) -> incidents.Incident | None:
         """The open incident of a target."""

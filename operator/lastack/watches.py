@@ -6,7 +6,7 @@ process is not sustained. What must not be lost is in the ledger.
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from lastack import errors, ports
 from lastack.engine import (
@@ -36,13 +36,19 @@ class Restarted:
 class Watch:
     """One target under watch."""
 
-    def __init__(self, policy: valid.Policy, host: ports.ServiceHost, sampler: ports.Sampler) -> None:
+    def __init__(
+        self,
+        policy: valid.Policy,
+        hosts: Callable[[valid.Target], ports.ServiceHost],
+        sampler: ports.Sampler,
+    ) -> None:
+        """`hosts` finds the target's host at each look: one that cannot be reached now may be there later."""
         self.policy = policy
         self.census = _NOBODY
         self.judged: dict[actions.MemberName, judgements.Judgement] = {}
         self.answers: dict[actions.MemberName, probes.ProbeResult] = {}
         self._asked: dict[actions.MemberName, instants.Now] = {}
-        self._host = host
+        self._hosts = hosts
         self._sampler = sampler
         self._windows: dict[actions.MemberName, Mapping[windows.Key, samples.Window]] = {}
         self._due: dt.timedelta | None = None
@@ -62,7 +68,7 @@ class Watch:
         """Take a census and a sample, and judge every member; returns the members that live anew since the last."""
         self._due = now.steady + self.policy.sample_every
         try:
-            self.census = self._host.members(self.policy.target)
+            self.census = self._hosts(self.policy.target).members(self.policy.target)
         except errors.WorldError as problem:
             missing = samples.Missing(problem.message, problem.fix)
             self.census = dataclasses.replace(self.census, missing=missing)
