@@ -117,7 +117,11 @@ class Ward:
             )
             for at, name in enumerate(names)
         }
-        self.sysctls = {SOMAXCONN: "128", "net.ipv4.tcp_syncookies": "1", "net.ipv4.tcp_max_syn_backlog": "128"}
+        self.sysctls = {
+            SOMAXCONN: "128",
+            "net.ipv4.tcp_syncookies": "1",
+            "net.ipv4.tcp_max_syn_backlog": "128",
+        }
         self.unreachable: str | None = None
         self.jobs: dict[actions.StepId, Job] = {}
         self.deeds: list[str] = []
@@ -282,7 +286,9 @@ class FakeHost:
             return ports.AlreadyReplaced(patient.life if patient else None)
         cure = patient.cures.pop(0) if patient.cures else Cure.WELL
         if cure is Cure.REFUSED:
-            return ports.HostRefused(reasons.Reason.START_LIMIT, "5 starts in 10 s are all that systemd allows")
+            return ports.HostRefused(
+                reasons.Reason.START_LIMIT, "5 starts in 10 s are all that systemd allows"
+            )
         self._ward.replace(Job(step, member, expected, self._ward.clock.steady, cure))
         return ports.Begun()
 
