@@ -13,11 +13,7 @@ HEAVY = ("aiohttp", "kopf", "kubernetes", "pydantic", "rich")
 PROGRAM = """
 import sys
 from lastack import cli
-sys.argv = ["lastack", *{arguments!r}]
-try:
-    cli.main()
-except SystemExit as end:
-    code = end.code or 0
+code = cli.main({arguments!r})
 print("imported:", *sorted(set({heavy!r}) & set(sys.modules)), file=sys.stderr)
 sys.exit(code)
 """
