@@ -1,5 +1,6 @@
 """Documents that are not what YAML or a policy may be. A table for test_invalid_policies."""
 
+from tests.policy import documents
 from tests.policy.mistakes import Case
 
 CASES = [
