@@ -62,7 +62,8 @@ class Incident:
 
     `lives` is the life of each member as last known. `sick` are the members that fired, in the order in which they
     did. `stage` is the index of the rung that is being tried (actions.rungs_of). `refusals` is the last refusal per
-    subject, so that each is written once per change. `evidence` are the members whose evidence is stored or recorded as missed.
+    subject, so that each is written once per change. `evidence` are the lives whose evidence is stored, or recorded
+    as missed.
     """
 
     id: actions.IncidentId
