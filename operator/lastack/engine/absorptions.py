@@ -83,8 +83,6 @@ def _end(planned: facts.Fact, outcome: outcomes.Outcome, now: instants.Now) -> f
             return _of(planned, now, Kind.ACTION_FAILED, outcome.text, data)
         case outcomes.Refused():
             return _of(planned, now, Kind.ACTION_FAILED, outcome.text, {"happened": "no"}, outcome.reason)
-        case outcomes.Simulated():
-            return _of(planned, now, Kind.ACTION_FAILED, outcome.text, {"happened": "no"})
 
 
 def _left_behind(

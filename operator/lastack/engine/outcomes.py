@@ -51,14 +51,7 @@ class Refused:
     text: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Simulated:
-    """The dry run: what would have been done."""
-
-    text: str
-
-
-Outcome = Succeeded | Failed | Refused | Simulated
+Outcome = Succeeded | Failed | Refused
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
