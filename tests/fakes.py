@@ -29,10 +29,12 @@ class Disk:
     no_room: str | None = None
     unwritable: bool = False
     watch: Callable[[str], None] = lambda _moment: None
+    _read: list[entries.Entry] = dataclasses.field(default_factory=list)
 
     def entries(self) -> list[entries.Entry]:
-        """Everything that is durable."""
-        return [entries.from_line(line) for line in self.lines]
+        """Everything that is durable, each line read back once."""
+        self._read += [entries.from_line(line) for line in self.lines[len(self._read) :]]
+        return list(self._read)
 
 
 class MemoryLedger:

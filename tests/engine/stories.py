@@ -29,6 +29,8 @@ class Story:
         self.controls = fakes.FakeControls()
         self.policies = [policy or makers.policy()]
         self.told: list[facts.Fact] = []
+        self._history: tuple[folds.Told, ...] = ()
+        self._told_of = 0
         self.unfound: str | None = None
         """Why the target's host cannot be found at all."""
         self.boot()
@@ -93,7 +95,9 @@ class Story:
 
     def history(self) -> tuple[folds.Told, ...]:
         """Every incident."""
-        return folds.history(self.disk.entries())
+        if len(self.disk.lines) != self._told_of:
+            self._history, self._told_of = folds.history(self.disk.entries()), len(self.disk.lines)
+        return self._history
 
     @property
     def incident(self) -> incidents.Incident:
