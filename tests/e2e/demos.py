@@ -39,12 +39,14 @@ class Demo:
 
 
 def run(state_dir: pathlib.Path, *options: str) -> Demo:
-    """The demo from beginning to end, piped."""
+    """The demo from beginning to end, piped; its temporary files go to `tmp` beside the state directory."""
     mark, environment = leftovers.marked_environment()
+    temporary = state_dir.parent / "tmp"
+    temporary.mkdir(exist_ok=True)
     began = time.monotonic()
     done = subprocess.run(
         [PROGRAM, "demo", "--state-dir", state_dir, *options],
-        env=environment,
+        env={**environment, "TMPDIR": str(temporary)},
         capture_output=True,
         text=True,
         check=False,

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(150)]
 def demo() -> Iterator[demos.Demo]:
     """One run for all."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="lastack-e2e-"))
-    yield demos.run(folder)
+    yield demos.run(folder / "state")
     shutil.rmtree(folder)
 
 
@@ -144,7 +144,7 @@ def test_the_last_line_is_the_path_of_a_record_that_names_the_function(demo: dem
 def test_nothing_is_left_but_the_state(demo: demos.Demo) -> None:
     """No process, and with them no namespace; no folder beside the state directory."""
     assert [] == demo.left
-    assert [] == list(pathlib.Path(tempfile.gettempdir()).glob("lastack-demo-*"))
+    assert [] == list((demo.state_dir.parent / "tmp").iterdir())
 
 
 def test_a_state_directory_with_a_ledger_is_refused(demo: demos.Demo) -> None:
@@ -181,14 +181,14 @@ def test_an_ordinary_user_sees_the_same() -> None:
     shutil.rmtree(home)
 
 
-@pytest.mark.parametrize("until", ["lastack demo", "staged"])
+@pytest.mark.parametrize("until", ["lastack demo", " s  staged "])
 def test_ctrl_c_leaves_nothing_behind(until: str, tmp_path: pathlib.Path) -> None:
     """130 right after the start and in the middle of the disease; no process, namespace or mount is left."""
     mark, environment = leftovers.marked_environment()
     before = pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8")
     with subprocess.Popen(
         [demos.PROGRAM, "demo", "--state-dir", tmp_path / "state"],
-        env={**environment, "PYTHONUNBUFFERED": "1"},
+        env={**environment, "PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -211,13 +211,13 @@ def test_a_killed_demo_leaves_no_process(tmp_path: pathlib.Path) -> None:
     mark, environment = leftovers.marked_environment()
     with subprocess.Popen(
         [demos.PROGRAM, "demo", "--state-dir", tmp_path / "state"],
-        env={**environment, "PYTHONUNBUFFERED": "1"},
+        env={**environment, "PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
         assert process.stdout is not None
-        while "staged" not in (line := process.stdout.readline()):
+        while " s  staged " not in (line := process.stdout.readline()):
             assert line, f"the demo ended: {process.communicate()}"
         process.kill()
     waiting.wait_until(
@@ -225,5 +225,3 @@ def test_a_killed_demo_leaves_no_process(tmp_path: pathlib.Path) -> None:
         within=dt.timedelta(seconds=30),
         what="the end of what it started",
     )
-    for folder in pathlib.Path(tempfile.gettempdir()).glob("lastack-demo-*"):
-        shutil.rmtree(folder, ignore_errors=True)

@@ -65,13 +65,13 @@ def _introduce(
         _paragraph(paragraph)
     printing.text()
     where = f"port {scenario.load.port} of 127.0.0.1, in a network namespace of its own"
-    printing.text(f"The service is pid {now.pid}, on {where}.")
+    _paragraph(f"The service is pid {now.pid}, on {where}.")
     printing.text()
     printing.text("In a second terminal, as the same user:")
     printing.text()
     # As an ordinary user one has to join the lab's user namespace first; then it is the caller's own namespace.
     command = f"{program} diagnose --netns {now.pid}" if root else f"{enter} {program} diagnose"
-    _command(command, f"names it after {scenario.named_after}" if scenario.named_after else "")
+    _command(command, f"names it {scenario.named}")
     printing.text()
     printing.text("By hand:")
     for look in scenario.looks:

@@ -49,14 +49,14 @@ class Look:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scenario:
-    """One disease, or none. `story` is told at the start, `named_after` is when `diagnose` has its answer."""
+    """One disease, or none. `story` is told at the start, `named` says when `diagnose` has its answer and why."""
 
     name: Name
     title: str
     story: tuple[str, ...]
     setting: Setting
     load: loads.Load
-    named_after: str
+    named: str
     looks: tuple[Look, ...]
 
 
@@ -81,7 +81,7 @@ SCENARIOS: dict[Name, Scenario] = {
         ),
         Setting(disease="accept-stall"),
         loads.Load(_MEMBER, PORT, clients=8),
-        "about 15 s: the head of the queue must have waited for 10 s",
+        "after about 15 s: the head of the queue must have waited for 10 s",
         (
             Look(_QUEUE, "Recv-Q is the depth of the accept queue, Send-Q its limit: 51 of 50 in the end"),
             Look(
@@ -103,7 +103,7 @@ SCENARIOS: dict[Name, Scenario] = {
         ),
         Setting(workers=4, backlog=256, work_ms=15, somaxconn=16),
         loads.Load(_MEMBER, PORT, clients=2, burst=80, patience_ms=5000),
-        "its window of 5 s holds two bursts",
+        "at once: its window of 5 s holds two bursts",
         (
             Look(
                 _QUEUE, "Send-Q 16 is what listen() got; Recv-Q is 0 most of the time: a gauge misses bursts"
@@ -130,7 +130,7 @@ SCENARIOS: dict[Name, Scenario] = {
         ),
         Setting(disease="fd-leak"),
         loads.Load(_MEMBER, PORT, clients=1, think_ms=480),
-        "about 35 s: 20 held connections whose ages spread over 30 s",
+        "after about 35 s: 20 held connections whose ages spread over 30 s",
         (
             Look(_CLOSE_WAITS, "Recv-Q 0: the application has read the end of file, and has not closed"),
             Look(_QUEUE, "Recv-Q 0: nobody waits to be accepted"),
@@ -148,7 +148,7 @@ SCENARIOS: dict[Name, Scenario] = {
         ),
         Setting(),
         loads.Load(_MEMBER, PORT, clients=8),
-        "its window of 5 s",
+        "at once: nothing is wrong",
         (
             Look(_QUEUE, "Recv-Q 0 of Send-Q 50"),
             Look(_CLOSE_WAITS, "nothing, or one that is about to be closed"),
