@@ -103,12 +103,12 @@ class SockDiag:
         return table
 
     def unaccepted(self, ports: Collection[int]) -> socket_tables.SocketTable:
-        """Connections to these local ports that no process has accepted, with TCP_INFO.
+        """ESTABLISHED connections to these local ports that no process has accepted, with TCP_INFO.
 
         Accepted ones are dropped block by block, so that memory does not grow with them.
         """
         table = socket_tables.SocketTable()
-        states = frozenset({inet_diag.State.ESTABLISHED, inet_diag.State.CLOSE_WAIT})
+        states = frozenset({inet_diag.State.ESTABLISHED})
         asked = frozenset({inet_diag.Extension.TCP_INFO}) & self._offered
         for block in self._blocks(states, extensions=asked, program=_program(ports)):
             found = inet_diag.rows_in(block, states)

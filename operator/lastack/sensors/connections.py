@@ -14,39 +14,68 @@ _SETTLED_MS = 2000
 """A younger row is a close on its way, which happens thousands of times on a healthy server: whether its
 descriptor stayed open is not worth a walk over all descriptors."""
 
+_NO_AGES = errors.Unsupported(
+    "this kernel does not tell the ages of sockets (tcp_info)",
+    fix="lastack looks from kernel 4.18 with CONFIG_INET_TCP_DIAG",
+)
+
+
+def fin_ages(table: socket_tables.SocketTable) -> "array[int]":
+    """The age in ms of every row of a CLOSE_WAIT dump: the time since its FIN.
+
+    Answered keep-alive probes reset the time since the last ACK, not that since the last data, which is then an
+    upper bound. Raises Unsupported where the kernel does not tell ages.
+    """
+    acknowledged, received, sent = table.last_ack_recv_ms, table.last_data_recv_ms, table.last_data_sent_ms
+    for column in (acknowledged, received, sent):
+        if 0 in column.present:
+            raise _NO_AGES
+    if inet_diag.Timer.KEEPALIVE not in table.timers:
+        return acknowledged.values
+    ages = array("I", acknowledged.values)
+    for index, timer in enumerate(table.timers):
+        if timer == inet_diag.Timer.KEEPALIVE:
+            ages[index] = min(received.values[index], sent.values[index])
+    return ages
+
 
 def queued(
-    listener: sock_diag.Listener, waiting: listeners.Sorted, half_closed: listeners.Sorted
+    listener: sock_diag.Listener,
+    waiting: listeners.Sorted,
+    half_closed: listeners.Sorted,
+    ages: "array[int]",
 ) -> samples.QueuedRows:
-    """The rows without an owner of two dumps, each once; the dump of CLOSE_WAIT is the newer one."""
-    ages: dict[int, int] = {}
-    finished: dict[int, int] = {}
-    for each in (waiting, half_closed):
-        table = each.table
-        for index in each.of(listener):
-            if table.inodes[index]:
-                continue
-            cookie = table.cookies[index]
-            ages[cookie] = _known(table.last_data_sent_ms[index])
-            if table.states[index] == inet_diag.State.CLOSE_WAIT:
-                finished[cookie] = _since_fin(table, index)
+    """The rows without an owner, each once: ESTABLISHED ones, and CLOSE_WAIT ones of a newer dump with `ages`."""
+    found: dict[int, int] = {}
+    table = waiting.table
+    for index in waiting.of(listener):
+        age = table.last_data_sent_ms[index]
+        if age is None:
+            raise _NO_AGES
+        found[table.cookies[index]] = age
+    table = half_closed.table
+    finished = [index for index in half_closed.of(listener) if not table.inodes[index]]
+    found.update((table.cookies[index], table.last_data_sent_ms.values[index]) for index in finished)
     return samples.QueuedRows(
-        cookies=array("Q", ages),
-        ages_ms=array("I", ages.values()),
+        cookies=array("Q", found),
+        ages_ms=array("I", found.values()),
         close_wait=len(finished),
-        oldest_fin_ms=max(finished.values(), default=0),
+        oldest_fin_ms=max((ages[index] for index in finished), default=0),
     )
 
 
-def accepted(table: socket_tables.SocketTable, rows: Sequence[int]) -> samples.CloseWaitRows:
-    """The CLOSE_WAIT rows that a process has accepted."""
-    own = [index for index in rows if table.inodes[index]]
+def accepted(
+    table: socket_tables.SocketTable, rows: Sequence[int], ages: "array[int]"
+) -> samples.CloseWaitRows:
+    """The CLOSE_WAIT rows that a process has accepted; `ages` are the fin_ages of the table."""
+    inodes = table.inodes
+    own = [index for index in rows if inodes[index]]
     return samples.CloseWaitRows(
-        cookies=array("Q", [table.cookies[index] for index in own]),
-        inodes=array("I", [table.inodes[index] for index in own]),
-        unread=array("I", [table.rqueues[index] for index in own]),
-        ages_ms=array("I", [_since_fin(table, index) for index in own]),
-        sent_ms=array("I", [_known(table.last_data_sent_ms[index]) for index in own]),
+        cookies=array("Q", map(table.cookies.__getitem__, own)),
+        inodes=array("I", map(inodes.__getitem__, own)),
+        unread=array("I", map(table.rqueues.__getitem__, own)),
+        ages_ms=array("I", map(ages.__getitem__, own)),
+        sent_ms=array("I", map(table.last_data_sent_ms.values.__getitem__, own)),
     )
 
 
@@ -60,8 +89,8 @@ def count(table: socket_tables.SocketTable, rows: Sequence[int], state: inet_dia
 
 def peers(table: socket_tables.SocketTable, rows: Sequence[int]) -> tuple[tuple[samples.PeerCount, ...], int]:
     """The ten peers with the most rows, and how many peers are left out."""
-    raw = table.peer_addresses
-    found = collections.Counter((table.families[i], bytes(raw[16 * i : 16 * i + 16])) for i in rows)
+    raw, families = bytes(table.peer_addresses), table.families
+    found = collections.Counter((families[i], raw[16 * i : 16 * i + 16]) for i in rows)
     named: collections.Counter[str] = collections.Counter()
     for (family, address), amount in found.items():
         named[socket_tables.address_text(family, address)] += amount
@@ -82,19 +111,3 @@ def vanished(before: samples.CloseWaitRows, now: samples.CloseWaitRows) -> Colle
         )
         if unread == 0 and age >= _SETTLED_MS and cookie not in left
     }
-
-
-def _since_fin(table: socket_tables.SocketTable, index: int) -> int:
-    """Age of a CLOSE_WAIT row: answered keep-alive probes reset the time since the last ACK, not of data."""
-    if table.timers[index] == inet_diag.Timer.KEEPALIVE:
-        return min(_known(table.last_data_recv_ms[index]), _known(table.last_data_sent_ms[index]))
-    return _known(table.last_ack_recv_ms[index])
-
-
-def _known(age: int | None) -> int:
-    if age is None:
-        raise errors.Unsupported(
-            "this kernel does not tell the ages of sockets (tcp_info)",
-            fix="lastack looks from kernel 4.18 with CONFIG_INET_TCP_DIAG",
-        )
-    return age

@@ -64,23 +64,27 @@ class Directory:
     def _by_place(self, table: socket_tables.SocketTable) -> tuple[dict[_Place, list[int]], list[int]]:
         rows: dict[_Place, list[int]] = collections.defaultdict(list)
         outbound: list[int] = []
-        exact_ports = frozenset(port for port, _, address in self._places if address)
-        texts: dict[tuple[int, bytes], str] = {}
-        raw = table.local_addresses
+        narrow = frozenset(port for port, _, address in self._places if address)
+        found: dict[tuple[int, int, bytes], _Place | None] = {}
+        raw = bytes(table.local_addresses)
         for index, (port, family) in enumerate(zip(table.local_ports, table.families, strict=True)):
             if port not in self._ports:
                 outbound.append(index)
                 continue
-            place = (port, family, "")
-            if port in exact_ports:
-                key = (family, bytes(raw[16 * index : 16 * index + 16]))
-                if key not in texts:
-                    texts[key] = socket_tables.address_text(*key)
-                exact = (port, family, texts[key])
-                place = exact if exact in self._places else place
-            if place in self._places:
+            # Only where somebody listens on one address does the address of the row matter.
+            key = (port, family, raw[16 * index : 16 * index + 16] if port in narrow else b"")
+            if key not in found:
+                found[key] = self._place_of(*key)
+            place = found[key]
+            if place is not None:
                 rows[place].append(index)
         return rows, outbound
+
+    def _place_of(self, port: int, family: int, raw: bytes) -> _Place | None:
+        """Where a connection came in: at its own address, else at all addresses; None: at no listener."""
+        exact = (port, family, socket_tables.address_text(family, raw)) if raw else None
+        everywhere = (port, family, "")
+        return next((place for place in (exact, everywhere) if place in self._places), None)
 
 
 def address_of(listener: sock_diag.Listener) -> samples.ListenerAddress:

@@ -126,7 +126,7 @@ class SocketSampler:
     ) -> samples.ListenerSample:
         shared = directory.shared(listener)
         table, rows = found.half_closed.table, found.half_closed.of(listener)
-        accepted = connections.accepted(table, rows)
+        accepted = connections.accepted(table, rows, found.fin_ages)
         peers, omitted = connections.peers(table, rows)
         established: int | samples.Missing = _NOT_DEEP
         syn_received: int | samples.Missing = _NOT_DEEP
@@ -142,7 +142,9 @@ class SocketSampler:
             depth=listener.depth,
             limit=listener.limit,
             drops=_NO_DROPS if listener.drops is None else listener.drops,
-            queued=_SHARED if shared else connections.queued(listener, found.waiting, found.half_closed),
+            queued=_SHARED
+            if shared
+            else connections.queued(listener, found.waiting, found.half_closed, found.fin_ages),
             close_wait=accepted,
             vanished_open=self._vanished_open((namespace, listener.cookie), accepted, owner),
             established=established,

@@ -1,20 +1,23 @@
 """The socket tables of one look: what is dumped, in which order and how filtered. Called by sampler."""
 
 import dataclasses
+from array import array
 from collections.abc import Sequence
 
 from lastack.kernel import inet_diag, sock_diag, socket_tables
-from lastack.sensors import listeners
+from lastack.sensors import connections, listeners
 
 _STATES = inet_diag.State
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tables:
-    """Rows by listener: nobody accepted them, CLOSE_WAIT, and of a deep look ESTABLISHED and SYN_RECV."""
+    """Rows by listener: ESTABLISHED without owner, CLOSE_WAIT; `counted` is ESTABLISHED and SYN_RECV, if deep."""
 
     waiting: listeners.Sorted
     half_closed: listeners.Sorted
+    fin_ages: "array[int]"
+    """Of the rows of `half_closed`, in ms."""
     counted: listeners.Sorted | None
 
 
@@ -48,5 +51,6 @@ def dump(
     return Tables(
         waiting=directory.sort(waiting),
         half_closed=directory.sort(half_closed),
+        fin_ages=connections.fin_ages(half_closed),
         counted=None if counted is None else directory.sort(counted),
     )
