@@ -3,6 +3,16 @@
 from lastack.engine import instants, outcomes, standings
 from lastack.runbook import folds
 
+INCIDENT_FIELDS = (
+    *("id", "policy", "target", "openedAt", "closedAt", "phase", "outcome", "diagnosis", "cause", "members"),
+    *("firstSeq", "lastSeq"),
+)
+LEASE_FIELDS = (
+    *("name", "namespace", "bootId", "original", "desired", "observed", "pid", "scope", "policy", "incident"),
+    *("actionId", "since", "until"),
+)
+"""The order in which people read them; canonical JSON has an order of its own."""
+
 
 def incident_row(told: folds.Told) -> dict[str, outcomes.Json]:
     """The item of an IncidentList (contracts)."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
 _SPECIAL = re.compile(
-    r"[\\`*\[\]<>|~&#$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.|^[-+=!](?=.)|(?<=^\d)[.)]"
+    r"[\\`*\[\]<>|~&#$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.|^[-+=!](?=.)|(?<=^\d)[.)](?= )"
 )
 _BACKTICKS = re.compile("`+")
 

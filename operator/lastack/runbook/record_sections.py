@@ -1,7 +1,7 @@
 """The sections of a runbook record, each from the entries of one incident. Called by render."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from lastack import quantities
 from lastack.engine import facts, incidents, instants, outcomes
@@ -49,33 +49,30 @@ def timeline(news: Entries) -> list[str]:
 
 
 def _said(fact: facts.Fact) -> str:
-    label = f"**{_LABELS.get(fact.kind, fact.kind)}**"
-    return f"{label}{' (would have)' if fact.counterfactual else ''} {markdown.text(fact.text)}"
+    label = f"**{_LABELS.get(fact.kind, fact.kind)}**{' (would have)' if fact.counterfactual else ''}"
+    if fact.kind is Kind.EVIDENCE_STORED:
+        # What the files say was said when the act that took them ended.
+        count = len(_maps(fact.data.get("files")))
+        return f"{label} {count} files of {markdown.text(fact.member or fact.target or '')} are stored"
+    who = f"{markdown.text(fact.member)}: " if fact.member and fact.member not in fact.text else ""
+    return f"{label} {who}{markdown.text(fact.text)}"
 
 
 def signals(news: Entries) -> list[str]:
-    """The numbers against what they were held, once per member and for the first suspicion."""
-    rows = []
-    seen: set[tuple[str, str]] = set()
-    for fact in (
-        entry.fact for entry in news if entry.fact.kind in (Kind.MEMBER_SICKENED, Kind.INCIDENT_OPENED)
-    ):
-        who = fact.member or ", ".join(_texts(fact.data.get("members"))) or str(fact.target)
-        for row in _maps(fact.data.get("evidence")):
-            signal = str(row.get("signal"))
-            if (who, signal) in seen:
-                continue
-            seen.add((who, signal))
-            said = str(row.get("text", ""))
-            rows.append(
-                [
-                    markdown.code(who),
-                    markdown.code(signal),
-                    _figure(row, "value"),
-                    _figure(row, "limit"),
-                    markdown.text(said),
-                ]
-            )
+    """The numbers against what they were held: of each sick member, or of the suspicion when none was sick for long."""
+    found = [entry.fact for entry in news if entry.fact.kind is Kind.MEMBER_SICKENED]
+    found = found or [entry.fact for entry in news if entry.fact.kind is Kind.INCIDENT_OPENED]
+    rows = [
+        [
+            markdown.code(fact.member or ", ".join(_texts(fact.data.get("members")))),
+            markdown.code(str(row.get("signal"))),
+            _figure(row, "value"),
+            _figure(row, "limit"),
+            markdown.text(str(row.get("text", ""))),
+        ]
+        for fact in found
+        for row in _maps(fact.data.get("evidence"))
+    ]
     if not rows:
         return []
     headers = ["Member", "Signal", "Seen", "Held against", "That is"]
@@ -238,7 +235,7 @@ def _figure(row: Mapping[str, outcomes.Json], field: str) -> str:
     return "" if value is None else markdown.text(str(value))
 
 
-def _maps(value: outcomes.Json) -> Iterable[Mapping[str, outcomes.Json]]:
+def _maps(value: outcomes.Json) -> list[Mapping[str, outcomes.Json]]:
     items = value if isinstance(value, tuple) else ()
     return [item for item in items if isinstance(item, Mapping)]
 

@@ -56,7 +56,7 @@ def _head(news: Sequence[entries.Entry], incident: incidents.Incident) -> list[s
         "",
         markdown.text(_summary(news)),
         "",
-        f"- **Outcome**: {incident.outcome or incident.phase}: {markdown.text(_last_word(news))}",
+        f"- **Outcome**: {_outcome(news, incident)}",
         f"- **Time**: {begun} {until}",
         f"- **Disease**: {incident.diagnosis}{_confidence(news)}, cause {incident.cause or 'not sought'}",
         f"- **Sick members**: {members}",
@@ -76,6 +76,12 @@ def _summary(news: Sequence[entries.Entry]) -> str:
     """What was wrong, in the words of the first member that was sick, else of the first suspicion."""
     sick = [entry.fact.text for entry in news if entry.fact.kind is facts.FactKind.MEMBER_SICKENED]
     return [*sick, news[0].fact.text][0]
+
+
+def _outcome(news: Sequence[entries.Entry], incident: incidents.Incident) -> str:
+    """The code, and the last word that was said about it."""
+    code = str(incident.outcome or incident.phase)
+    return f"**{code}**: {markdown.text(_last_word(news).removeprefix(f'{code}: '))}"
 
 
 def _last_word(news: Sequence[entries.Entry]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from lastack import errors
 from lastack.engine import facts, outcomes
-from lastack.runbook import canonical, chain, entries, folds
+from lastack.runbook import canonical, chain, entries, folds, listings
 from lastack.stores import database, state_dir
 
 
@@ -78,13 +78,15 @@ class Reading:
         """Every open lease, as `sysctl leases` prints it."""
         query = "SELECT line FROM leases ORDER BY name, namespace"
         with database.told(self._path):
-            return tuple(canonical.read(line) for (line,) in self._connection.execute(query))
+            rows = [canonical.read(line) for (line,) in self._connection.execute(query)]
+        return tuple({field: row[field] for field in listings.LEASE_FIELDS} for row in rows)
 
     def _listed(self, name: str, line: bytes) -> Mapping[str, outcomes.Json]:
         """The row with the last entry that names the incident: some come after its end, as leases given back."""
         query = "SELECT max(seq) FROM entries WHERE incident = ?"
         (last,) = self._connection.execute(query, (name,)).fetchone()
-        return {**canonical.read(line), "lastSeq": last}
+        row = {**canonical.read(line), "lastSeq": last}
+        return {field: row[field] for field in listings.INCIDENT_FIELDS}
 
 
 @contextlib.contextmanager

@@ -1,13 +1,18 @@
-"""Runbook records on the disk: one Markdown file per incident, written anew whenever it changes. Called by loop."""
+"""Runbook records on the disk: one Markdown file per incident, written anew whenever it changes. Called by bootstrap.
+
+The pages that a record links to lie beside it, so that a state directory that was copied away is complete.
+"""
 
 from __future__ import annotations
 
 import pathlib
 import re
 
+from lastack import shipped
 from lastack.stores import durable_files, state_dir
 
 _ODD = re.compile(r"[^a-z0-9-]+")
+_LINK = re.compile(r"\(\.\./runbooks/([a-z-]+)\.md\)")
 
 
 def path_of(where: state_dir.StateDir, incident: str) -> pathlib.Path:
@@ -20,4 +25,18 @@ def write(where: state_dir.StateDir, incident: str, text: str) -> pathlib.Path:
     path = path_of(where, incident)
     durable_files.make_folder(where.records_folder)
     durable_files.write(path, text.encode())
+    for code in dict.fromkeys(_LINK.findall(text)):
+        _place_page(where, code)
     return path
+
+
+def _place_page(where: state_dir.StateDir, code: str) -> None:
+    """Copy a shipped page, unless it lies there already; a diagnosis without a page has no file."""
+    try:
+        content = shipped.page_text(code).encode()
+    except FileNotFoundError:
+        return
+    path = where.pages_folder / f"{code}.md"
+    durable_files.make_folder(where.pages_folder)
+    if not path.exists() or path.read_bytes() != content:
+        durable_files.write(path, content)

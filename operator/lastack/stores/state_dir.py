@@ -47,6 +47,11 @@ class StateDir:
         return self.path / "records"
 
     @property
+    def pages_folder(self) -> pathlib.Path:
+        """The runbook pages that records link to."""
+        return self.path / "runbooks"
+
+    @property
     def lock_file(self) -> pathlib.Path:
         """Held by the writer; its text names it."""
         return self.path / "lock"

@@ -1,0 +1,76 @@
+"""`lastack pause` and `lastack resume`: nothing new begins, with a reason and an end. Called by the script."""
+
+from __future__ import annotations
+
+import pathlib
+
+import click
+
+from lastack import bootstrap, errors, quantities
+from lastack.cli import printing, state_access
+from lastack.engine import facts
+from lastack.runbook import pauses
+from lastack.stores import control, peers, state_dir
+
+
+@click.command()
+@click.option(
+    "--reason", required=True, help="Why; it is in the ledger and in every refusal.", metavar="TEXT"
+)
+@click.option(
+    "--for", "lasting", help="How long, as 2h or 30m; until `lastack resume` if absent.", metavar="DURATION"
+)
+@printing.state_dir_option
+@printing.output_option("text", "json")
+def pause(reason: str, lasting: str | None, state_dir: pathlib.Path, output: str) -> None:
+    """Begin nothing new: acts that run are ended, evidence is taken all the same, leases are given back."""
+    if not reason.strip():
+        raise errors.UsageError("a pause needs a reason", fix='--reason "deploying 4.2"')
+    try:
+        span = quantities.duration(lasting) if lasting else None
+    except ValueError as error:
+        raise errors.UsageError(f"--for: {error}") from None
+    where = _prepared(state_dir)
+    try:
+        asked = {"reason": reason, "for": lasting} if lasting else {"reason": reason}
+        text = str(control.ask(where, "pause", asked).get("text"))
+    except errors.NotReachable:
+        clock = bootstrap.clock()
+        text = _write(where, pauses.paused(clock.now(), str(peers.myself()), reason, span))
+    _print(text, output, paused=True)
+
+
+@click.command()
+@printing.state_dir_option
+@printing.output_option("text", "json")
+def resume(state_dir: pathlib.Path, output: str) -> None:
+    """Acts may begin again."""
+    where = _prepared(state_dir)
+    try:
+        text = str(control.ask(where, "resume", {}).get("text"))
+    except errors.NotReachable:
+        clock = bootstrap.clock()
+        with state_access.writing(where) as book:
+            fact = pauses.resumed(clock.now(), str(peers.myself()), book.folded.pause)
+            with book.transaction():
+                book.append([fact])
+        text = fact.text
+    _print(text, output, paused=False)
+
+
+def _prepared(path: pathlib.Path) -> state_dir.StateDir:
+    """The directory, made when there is none yet: a pause may come before the first `lastack run`."""
+    return state_dir.prepare(path)
+
+
+def _write(where: state_dir.StateDir, fact: facts.Fact) -> str:
+    with state_access.writing(where) as book, book.transaction():
+        book.append([fact])
+    return fact.text
+
+
+def _print(text: str, output: str, *, paused: bool) -> None:
+    if output == "json":
+        printing.json_document("Pause", {"paused": paused, "text": text})
+    else:
+        printing.text(printing.plain(text))

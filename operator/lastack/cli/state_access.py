@@ -1,0 +1,42 @@
+"""How commands reach the state directory: they read beside the writer, ask it, or write under its lock themselves.
+
+Called by cli's ledger, incidents, sysctl and pause.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lastack import bootstrap, errors
+from lastack.cli import printing
+from lastack.stores import ledger, readings, state_dir
+
+
+@contextlib.contextmanager
+def reading(
+    path: pathlib.Path, output: str, kind: str, nothing: Mapping[str, Any]
+) -> Iterator[readings.Reading]:
+    """Read the ledger below `path`. With `-o json` an error is a document too: `nothing`, and why in `missing`."""
+    try:
+        with readings.reading(state_dir.existing(path)) as found:
+            yield found
+    except errors.WorldError as error:
+        if output == "json":
+            printing.json_document(kind, {**nothing, "missing": [{"why": error.message, "fix": error.fix}]})
+        raise
+
+
+@contextlib.contextmanager
+def writing(where: state_dir.StateDir) -> Iterator[ledger.SqliteLedger]:
+    """Write to the ledger while no lastack runs. Raises StateHeld when one does after all."""
+    with state_dir.locked(where):
+        book = ledger.open_ledger(where, bootstrap.clock().now(), keep_free_bytes=0)
+        try:
+            for notice in book.notices:
+                printing.note(notice)
+            yield book
+        finally:
+            book.close()
