@@ -50,6 +50,11 @@ from lastack.sensors import places, sampler, watch
     callback=lambda _context, _option, text: _duration(text),
     help="How long to watch; 0 is one look, which has no rates.",
 )
+@click.option(
+    "--dump/--no-dump",
+    default=False,
+    help="Take one thread dump of a stuck process, to see where it stands; not by default.",
+)
 @printing.output_option("text", "json")
 @click.pass_context
 def diagnose(
@@ -61,6 +66,7 @@ def diagnose(
     netns: str | None,
     all_netns: bool,
     window: dt.timedelta,
+    dump: bool,
     output: str,
 ) -> None:
     """Say which disease a TCP service has, what can help and what cannot.
@@ -81,6 +87,8 @@ def diagnose(
     try:
         with interruptions.raised():
             answer = _answer(wanted, window)
+            if dump:
+                answer = _with_dumps(answer)
     except KeyboardInterrupt:
         printing.note("interrupted; nothing was changed")
         raise click.exceptions.Exit(interruptions.EXIT_CODE) from None
@@ -128,6 +136,19 @@ def _answer(wanted: places.Wanted, window: dt.timedelta) -> diagnosis_documents.
     items.sort(key=lambda item: diagnoses.rank(item.finding))
     missing = dict.fromkeys((*found.missing, *watched.missing))
     return diagnosis_documents.Answer(clock.now().wall, window, tuple(items), tuple(missing))
+
+
+def _with_dumps(answer: diagnosis_documents.Answer) -> diagnosis_documents.Answer:
+    """The answer with what a dump of each stuck process shows; what cannot be dumped is said on stderr."""
+    from lastack.cli import diagnosis_dumps  # only when it is asked for
+
+    items = []
+    for item in answer.items:
+        dumped, missing = diagnosis_dumps.with_cause(item)
+        if missing is not None:
+            printing.note(f"no thread dump: {printing.lines(missing.why)}")
+        items.append(dumped)
+    return dataclasses.replace(answer, items=tuple(items))
 
 
 def _at_low_confidence(item: diagnosis_documents.Diagnosed) -> diagnosis_documents.Diagnosed:

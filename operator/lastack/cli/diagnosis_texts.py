@@ -107,6 +107,8 @@ def _who(item: diagnosis_documents.Diagnosed) -> str:
 
 
 def _cause_text(cause: findings.Cause) -> str:
+    if cause.kind is vocabulary.CauseKind.UNKNOWN and cause.frame is not None:
+        return f"unknown; {cause.stuck} of {cause.of} threads stand in {cause.frame} (one dump)"
     if cause.kind is vocabulary.CauseKind.UNKNOWN:
         return "unknown: no thread dump was taken"
     parts = [cause.kind.value, cause.peer, cause.frame]
