@@ -41,8 +41,10 @@ def watch(
     taken: list[list[samples.Sample]] = [[sampler.look(each)] for each in deep]
     took = time.monotonic() - begun
     every = max(_LOOK_EVERY.total_seconds(), window.total_seconds() / _MOST_LOOKS, took * _SHARE_OF_TIME)
-    end = begun + window.total_seconds()
-    following = begun + every
+    # From the first look on: to find the owners may take its time, and the window is what lies between two looks.
+    first = time.monotonic()
+    end = first + window.total_seconds()
+    following = first + every
     while (left := end - time.monotonic()) > 0:
         progress(window - dt.timedelta(seconds=left))
         time.sleep(max(0.0, min(left, following - time.monotonic())))
