@@ -19,16 +19,16 @@ from lastack.policy import loading, valid
 
 _SOCKETS = 100_000
 _PERCENT = 2
-_WARM = 20
+_WARM = 50
 _TICKS = 500
 _GOAL_MB = 45.0
-GOAL_GROWTH = 1.03
-"""Flat: what the allocator keeps may differ by this, sockets and history may not show."""
+GOAL_GROWTH = 1.1
+"""Flat: over 3,000 ticks the allocator alone moved the figure between 36.7 and 39.6 MB, up and down."""
 _READY_SECONDS = 120.0
 
 
 def measure() -> list[measuring.Row]:
-    """Two rows: PSS against the goal in MB, and PSS after 500 ticks against that after 20."""
+    """Two rows: PSS against the goal in MB, and PSS after 500 ticks against that after 50."""
     first, last = watch([_WARM, _TICKS])
     size = f"{_SOCKETS:,} sockets, {_PERCENT} %"
     megabytes = last["pssKib"] / 1024
