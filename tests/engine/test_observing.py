@@ -61,7 +61,10 @@ def test_a_simulated_restart_says_that_no_dump_was_taken() -> None:
 
 def test_dumps_may_be_taken_while_the_rest_observes() -> None:
     """A stage has a mode of its own."""
-    stages = (makers.DUMP, *(dataclasses.replace(s, mode=makers.Mode.OBSERVE) for s in (makers.TUNE, makers.REPLACE)))
+    stages = (
+        makers.DUMP,
+        *(dataclasses.replace(s, mode=makers.Mode.OBSERVE) for s in (makers.TUNE, makers.REPLACE)),
+    )
     policy = makers.policy(mode=makers.Mode.OBSERVE, stages=stages)
     story = stories.sick(Health.STALLED, policy=policy)
     story.until_kind(Kind.INCIDENT_EXHAUSTED)
