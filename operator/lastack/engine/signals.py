@@ -55,7 +55,7 @@ def drop_rate(window: samples.Window) -> float | samples.Missing:
     sk_drops also counts stray segments (resets without a connection, repeated SYNs), ListenDrops of the namespace
     does not: the smaller growth of the two is what this listener can have refused.
     """
-    if len(window.looks) < 2:
+    if not window.length:
         return _ONE_LOOK
     own = _growth(window, lambda look: look.listener.drops)
     if isinstance(own, samples.Missing):
