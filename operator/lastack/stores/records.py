@@ -5,6 +5,7 @@ The pages that a record links to lie beside it, so that a state directory that w
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import re
 
@@ -12,7 +13,7 @@ from lastack import shipped
 from lastack.stores import durable_files, state_dir
 
 _ODD = re.compile(r"[^a-z0-9-]+")
-_LINK = re.compile(r"\(\.\./runbooks/([a-z-]+)\.md\)")
+_LINK = re.compile(r"\((?:\.\./runbooks/)?([a-z-]+)\.md\)")
 
 
 def path_of(where: state_dir.StateDir, incident: str) -> pathlib.Path:
@@ -25,17 +26,24 @@ def write(where: state_dir.StateDir, incident: str, text: str) -> pathlib.Path:
     path = path_of(where, incident)
     durable_files.make_folder(where.records_folder)
     durable_files.write(path, text.encode())
-    for code in dict.fromkeys(_LINK.findall(text)):
-        _place_page(where, code)
+    pages: dict[str, str] = {}
+    _collect(text, pages)
+    for code, page in pages.items():
+        _place_page(where, code, page.encode())
     return path
 
 
-def _place_page(where: state_dir.StateDir, code: str) -> None:
-    """Copy a shipped page, unless it lies there already; a diagnosis without a page has no file."""
-    try:
-        content = shipped.page_text(code).encode()
-    except FileNotFoundError:
-        return
+def _collect(text: str, pages: dict[str, str]) -> None:
+    """The shipped pages that a text links to, and those that they link to."""
+    for code in _LINK.findall(text):
+        if code not in pages:
+            # A diagnosis may have no page yet.
+            with contextlib.suppress(FileNotFoundError):
+                pages[code] = shipped.page_text(code)
+                _collect(pages[code], pages)
+
+
+def _place_page(where: state_dir.StateDir, code: str, content: bytes) -> None:
     path = where.pages_folder / f"{code}.md"
     durable_files.make_folder(where.pages_folder)
     if not path.exists() or path.read_bytes() != content:
