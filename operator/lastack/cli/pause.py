@@ -6,9 +6,9 @@ import pathlib
 
 import click
 
-from lastack import bootstrap, errors, quantities
+from lastack import errors, quantities
 from lastack.cli import printing, state_access
-from lastack.engine import facts
+from lastack.engine import facts, instants
 from lastack.runbook import pauses
 from lastack.stores import control, peers, state_dir
 
@@ -35,8 +35,7 @@ def pause(reason: str, lasting: str | None, state_dir: pathlib.Path, output: str
         asked = {"reason": reason, "for": lasting} if lasting else {"reason": reason}
         text = str(control.ask(where, "pause", asked).get("text"))
     except errors.NotReachable:
-        clock = bootstrap.clock()
-        text = _write(where, pauses.paused(clock.now(), str(peers.myself()), reason, span))
+        text = _write(where, pauses.paused(_now(), str(peers.myself()), reason, span))
     _print(text, output, paused=True)
 
 
@@ -49,13 +48,18 @@ def resume(state_dir: pathlib.Path, output: str) -> None:
     try:
         text = str(control.ask(where, "resume", {}).get("text"))
     except errors.NotReachable:
-        clock = bootstrap.clock()
         with state_access.writing(where) as book:
-            fact = pauses.resumed(clock.now(), str(peers.myself()), book.folded.pause)
+            fact = pauses.resumed(_now(), str(peers.myself()), book.folded.pause)
             with book.transaction():
                 book.append([fact])
         text = fact.text
     _print(text, output, paused=False)
+
+
+def _now() -> instants.Now:
+    from lastack import bootstrap  # here, because it wires every adapter, which `--help` does without
+
+    return bootstrap.clock().now()
 
 
 def _prepared(path: pathlib.Path) -> state_dir.StateDir:

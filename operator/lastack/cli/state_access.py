@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lastack import bootstrap, errors
+from lastack import errors
 from lastack.cli import printing
 from lastack.stores import ledger, readings, state_dir
 
@@ -32,6 +32,8 @@ def reading(
 @contextlib.contextmanager
 def writing(where: state_dir.StateDir) -> Iterator[ledger.SqliteLedger]:
     """Write to the ledger while no lastack runs. Raises StateHeld when one does after all."""
+    from lastack import bootstrap  # here, because it wires every adapter, which `--help` does without
+
     with state_dir.locked(where):
         book = ledger.open_ledger(where, bootstrap.clock().now(), keep_free_bytes=0)
         try:

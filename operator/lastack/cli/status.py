@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lastack import bootstrap, errors
+from lastack import errors
 from lastack.cli import printing
 from lastack.stores import control, readings
 from lastack.stores import state_dir as state_dirs
@@ -56,6 +56,8 @@ def _exit_code(targets: Sequence[Mapping[str, Any]]) -> int:
 
 def _asleep(where: state_dirs.StateDir) -> Mapping[str, Any]:
     """What can be said while nothing runs: pauses, leases and open incidents stay in force."""
+    from lastack import bootstrap  # here, because it wires every adapter, which `--help` does without
+
     with readings.reading(where) as reading:
         return bootstrap.standing_document(reading.folded())
 

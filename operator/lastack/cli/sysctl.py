@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import click
 
-from lastack import bootstrap, errors
+from lastack import errors
 from lastack.cli import printing, state_access
 from lastack.engine import absorptions, outcomes, reasons, standings
 from lastack.stores import control, readings, state_dir
@@ -79,6 +79,8 @@ def restore(name: str | None, state_dir: pathlib.Path, output: str) -> int:
 
 def _restore_alone(where: state_dir.StateDir, name: str | None) -> list[dict[str, object]]:
     """Give back under the lock, because no lastack runs that could."""
+    from lastack import bootstrap  # here, because it wires every adapter, which `--help` does without
+
     keeper, clock = bootstrap.lease_keeper(), bootstrap.clock()
     said: list[dict[str, object]] = []
     with state_access.writing(where) as book:

@@ -3,14 +3,17 @@
 Called by bootstrap (set up) and by the shell through `Log`. The ledger is the record; a lost log line loses nothing.
 """
 
+from __future__ import annotations
+
 import logging
 import sys
 from collections.abc import Sequence
-from typing import TextIO
-
-import structlog
+from typing import TYPE_CHECKING, TextIO
 
 from lastack.engine import facts, instants
+
+if TYPE_CHECKING:
+    import structlog
 
 _LOUD = frozenset(
     {
@@ -26,6 +29,8 @@ _LOUD = frozenset(
 
 def set_up(*, json: bool, to: TextIO | None = None) -> None:
     """Send every log of this process, ours and libraries', to `to` (stderr): JSON lines, or readable ones."""
+    import structlog  # here, because it brings rich and asyncio, which `--help` does without
+
     shared: list[structlog.typing.Processor] = [
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.add_log_level,
@@ -54,6 +59,8 @@ class Log:
 
     def __init__(self) -> None:
         """Log under the name `lastack`."""
+        import structlog  # as in set_up
+
         self._log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("lastack")
 
     def facts(self, news: Sequence[facts.Fact]) -> None:
