@@ -1,0 +1,1 @@
+"""Holds the documentation true: links, commands, tables and pictures."""
