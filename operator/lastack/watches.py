@@ -22,6 +22,7 @@ from lastack.engine import (
 from lastack.policy import valid
 
 _NOBODY = censuses.Census(())
+_NO_NAMESPACE = samples.Missing("no process of it, or none whose network namespace can be seen")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Watch:
         )
 
     def _groups(self) -> dict[int | None, list[censuses.Member]]:
-        """Members by network namespace: one look serves all that share one. None: no process, nothing to look at."""
+        """Members by network namespace: one look serves all that share one. None: there is none to look into."""
         groups: dict[int | None, list[censuses.Member]] = {}
         for member in self.census.members:
             space = self._sampler.namespace_of(member.main_pid) if member.main_pid else None
@@ -110,7 +111,8 @@ class Watch:
 
     def _look_at(self, now: instants.Now, space: int | None, group: list[censuses.Member]) -> None:
         if space is None:
-            self._judge(now, {member.name: () for member in group}, None)
+            # Not seen is not the same as not listening, whatever the host says about the member.
+            self._judge(now, {member.name: () for member in group}, _NO_NAMESPACE)
             return
         pids = frozenset(pid for member in group for pid in member.pids)
         sample = self._sampler.look(ports.Selection(pids, self.policy.ports, group[0].main_pid))
