@@ -55,7 +55,7 @@ class Draft:
         self.rungs = actions.rungs_of(at.policy)
         self._facts: list[facts.Fact] = []
         self._steps: list[actions.Step] = []
-        self._probes: list[actions.MemberName] = []
+        self._probes: dict[actions.MemberName, None] = {}
 
     def decision(self) -> Decision:
         """What has been said."""
@@ -88,10 +88,8 @@ class Draft:
             counterfactual=self._counterfactual(kind),
             data=data or {},
         )
-        evolved = incidents.evolve(self.incident, fact)
         self._facts.append(fact)
-        if evolved is not None:
-            self.incident = evolved
+        self.incident = incidents.evolve(self.incident, fact) or self.incident
 
     def plan(self, stage: valid.Stage, step: actions.Step, text: str) -> None:
         """Plan one act: on record first; in observe mode it is simulated, and no process is touched."""
@@ -116,8 +114,7 @@ class Draft:
 
     def probe(self, member: actions.MemberName) -> None:
         """Ask for a probe of the member; the answer comes with a later tick."""
-        if member not in self._probes:
-            self._probes.append(member)
+        self._probes[member] = None
 
     def step_id(self, stage: valid.Stage, *about: str) -> actions.StepId:
         """An id derived from what the step is about: the same act has the same id after a crash."""

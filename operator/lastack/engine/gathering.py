@@ -61,8 +61,6 @@ def _give_up_on(draft: drafts.Draft, member: censuses.Member, stage: valid.Stage
     elif record.state is incidents.StepState.PLANNED and waited >= stage.action.wait_at_most:
         limit = quantities.short(stage.action.wait_at_most)
         _missed(draft, member, stage, f"the dumps are not complete after {limit} (waitAtMost)", span)
-    elif record.state is incidents.StepState.INTERRUPTED:
-        _missed(draft, member, stage, "the dumps were interrupted by the end of lastack itself", span)
 
 
 def _missed(

@@ -242,7 +242,9 @@ def _planned(incident: Incident, fact: facts.Fact) -> Incident:
         ended=fact.at if simulated else None,
         happened=False if simulated else None,
     )
-    return dataclasses.replace(incident, steps=(*incident.steps, record))
+    held = f"{fact.stage}/{fact.member}"
+    refusals = {subject: reason for subject, reason in incident.refusals.items() if subject != held}
+    return dataclasses.replace(incident, steps=(*incident.steps, record), refusals=refusals)
 
 
 _ENDINGS = {
