@@ -97,6 +97,8 @@ class Ways:
     sysctls_refused: bool = False
     sysctls_fail: bool = False
     restores_fail: bool = False
+    mute: bool = False
+    """Members take their time to answer a probe."""
     fog: bool = False
     """After a crash the world does not tell what happened."""
 
@@ -181,7 +183,7 @@ class FakeWorks:
 
     def answers(self) -> list[tuple[ports.ProbeRequest, probes.ProbeResult]]:
         """A patient that serves says 200."""
-        asked, self._asked = self._asked, []
+        asked, self._asked = ([], self._asked) if self._ways.mute else (self._asked, [])
         return [(request, self._answer(request)) for request in asked]
 
     def restore(self, lease: standings.Lease) -> bool:

@@ -123,6 +123,7 @@ class Ward:
             "net.ipv4.tcp_max_syn_backlog": "128",
         }
         self.unreachable: str | None = None
+        self.namespaces_seen = True
         self.jobs: dict[actions.StepId, Job] = {}
         self.deeds: list[str] = []
         """Every change to the world that lastack made, once per change."""
@@ -327,8 +328,8 @@ class FakeSampler:
         return samples.Sample(self._ward.clock.now(), self._ward.looks(pids), self._ward.missing(pids))
 
     def namespace_of(self, pid: samples.Pid) -> int | None:
-        """One namespace for all."""
-        return NAMESPACE
+        """One namespace for all, where it can be seen."""
+        return NAMESPACE if self._ward.namespaces_seen else None
 
 
 def _queued(patient: Patient, ill: dt.timedelta) -> samples.QueuedRows:

@@ -1,4 +1,4 @@
-"""lastack is killed at every durable boundary of an incident, and between all ticks: nothing is done twice, all ends."""
+"""lastack is killed at every durable boundary of an incident and between ticks: nothing is done twice, all ends."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from tests.engine.makers import Code, look, queued, window
 
 Confidence, Severity = vocabulary.Confidence, vocabulary.Severity
 BLIND = samples.Missing("not permitted")
-OVERFLOWING = {"ListenDrops": 50, "ListenOverflows": 50}
+NO_OVERFLOW = {"ListenDrops": 0, "ListenOverflows": 0}
 
 
 def diagnose(*looks: samples.Look) -> findings.Finding:
@@ -126,7 +126,7 @@ DROPPING = [
     ("a queue that stays long in progress is overload, which is not told yet", [burst(0, 129, 0), burst(4, 120, 50)],
      (Code.UNKNOWN, Severity.NONE, Confidence.LOW)),
     ("drops without an overflow are not of this queue",
-     [burst(0, 9, 0, {"ListenDrops": 0, "ListenOverflows": 0}), burst(4, 2, 50, {"ListenDrops": 50, "ListenOverflows": 0})],
+     [burst(0, 9, 0, NO_OVERFLOW), burst(4, 2, 50, {**NO_OVERFLOW, "ListenDrops": 50})],
      (Code.UNKNOWN, Severity.NONE, Confidence.LOW)),
     ("without the counter of overflows it is low", [burst(0, 129, 0, BLIND), burst(4, 2, 50, BLIND)],
      (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.LOW)),

@@ -8,7 +8,7 @@ import datetime as dt
 import pytest
 
 from lastack import quantities
-from lastack.engine import censuses, facts, guards, incidents, judgements, reasons, standings
+from lastack.engine import actions, censuses, facts, guards, incidents, judgements, reasons, standings
 from lastack.policy import valid, vocabulary
 from tests.engine import makers
 from tests.engine.makers import A, B, Code, at, seconds
@@ -62,7 +62,7 @@ def limited(**more: object) -> valid.Policy:
 def remedied(member: str, seconds_ago: float) -> standings.Standing:
     """The standing after an incident in which the member was treated."""
     when = makers.EPOCH - seconds(seconds_ago)
-    return standing(remediations=(standings.Remediation("api", makers.actions.MemberName(member), when),))
+    return standing(remediations=(standings.Remediation("api", actions.MemberName(member), when),))
 
 
 PAUSE = standings.Pause(makers.EPOCH, None, "a release", "ada")
@@ -70,6 +70,8 @@ UNTIL = dataclasses.replace(PAUSE, until=makers.EPOCH + seconds(60))
 OVER = dataclasses.replace(PAUSE, until=makers.EPOCH)
 LOW = makers.finding(confidence=vocabulary.Confidence.LOW)
 WHOLE, HALF = quantities.Share(1.0), quantities.Share(0.5)
+NEXT = "limits.restarts allows 3, the next at 2026-11-22T10:01:00Z"
+ANEW = actions.Incarnation("1@2")
 LEAK = makers.finding(Code.FD_LEAK)
 
 HELD = [
@@ -82,7 +84,7 @@ HELD = [
     (Reason.STALE_SAMPLES, "the last look at a is 4s old; at most 3s",
      {"seen": (makers.judged("a", second=-4), makers.well("b"))}),
     (Reason.INCARNATION_CHANGED, "a was restarted after it was judged; it has to be judged again",
-     {"member": makers.member("a", incarnation=makers.actions.Incarnation("1@2"))}),
+     {"member": makers.member("a", incarnation=ANEW)}),
     (Reason.LOW_CONFIDENCE, "the diagnosis of a is accept-stall at low confidence",
      {"seen": (makers.judged("a", found=[LOW]), makers.well("b"))}),
     (Reason.LOW_CONFIDENCE, "the diagnosis of a is nothing",
@@ -95,10 +97,10 @@ HELD = [
      {"member": makers.member("a", age=seconds(4))}),
     (Reason.COOLDOWN, "a was remediated before; its cooldown of 1m ends 2026-11-22T10:00:01Z",
      {"standing": remedied("a", 59)}),
-    (Reason.BUDGET_SPENT, "3 restarts of api in the last 1h; limits.restarts allows 3, the next at 2026-11-22T10:01:00Z",
+    (Reason.BUDGET_SPENT, f"3 restarts of api in the last 1h; {NEXT}",
      {"standing": standing(restarts=(restart(59), restart(20), restart(3)))}),
     (Reason.BUDGET_SPENT,
-     "3 restarts of api in the last 1h, 2 of them by others; limits.restarts allows 3, the next at 2026-11-22T10:01:00Z",
+     f"3 restarts of api in the last 1h, 2 of them by others; {NEXT}",
      {"standing": standing(restarts=(restart(59, ours=False), restart(20), restart(3, ours=False)))}),
     (Reason.BUDGET_SPENT, "limits.restarts.max is 0: lastack never restarts this target",
      {"policy": limited(restarts=valid.RestartBudget(0, seconds(60)))}),
@@ -201,7 +203,7 @@ AVAILABLE = [
     ("unknown", makers.judged("b", found=[makers.finding(Code.UNKNOWN)]), makers.member("b"), False),
     ("not seen", makers.judged("b", found=[]), makers.member("b"), False),
     ("not ready by its host's word", makers.well("b"), makers.member("b", ready=False), False),
-    ("judged in another life", makers.well("b"), makers.member("b", incarnation=makers.actions.Incarnation("2")), False),
+    ("judged in another life", makers.well("b"), makers.member("b", incarnation=ANEW), False),
 ]  # fmt: skip
 
 

@@ -388,3 +388,33 @@ def test_a_signal_opens_an_incident_that_says_which_number_it_was() -> None:
     story.ward.fall_sick("a", Health.HEALTHY)
     assert "recovered-unaided" == story.until_closed().outcome
     assert guards.SERVING_NOTHING.isdisjoint({makers.Code.HEALTHY, makers.Code.FD_LEAK})
+
+
+def test_a_replaced_member_that_fires_again_while_it_is_watched_stops_the_rollout() -> None:
+    """Sick again within the time that it had to become well."""
+    patient = makers.stage(makers.REPLACE, action=valid.RollingRestart(makers.seconds(60), makers.seconds(3)))
+    story = stories.sick(Health.STALLED, policy=makers.policy(stages=(makers.DUMP, patient)))
+    story.ward["a"].cures = [wards.Cure.SICK_AGAIN]
+    entry = story.until_kind(Kind.INCIDENT_EXHAUSTED)
+    assert entry.fact.text.endswith("a was replaced and is sick again")
+
+
+def test_a_treated_member_that_is_gone_cannot_be_verified() -> None:
+    """It was scaled away while it was being watched: nobody can say that it was healed."""
+    story = stories.sick(Health.STALLED, "a", "b", "c", policy=makers.slow_to_clear(20))
+    story.until(lambda: len(story.history()) > 0 and story.incident.phase is ladder.Phase.SETTLING)
+    del story.ward.patients[story.ward["a"].name]
+    assert "ineffective" == story.until_closed().outcome
+
+
+def test_an_answer_to_a_question_of_a_policy_that_is_gone_is_dropped() -> None:
+    """The probe was under way when the policy went."""
+    story = stories.sick(Health.STALLED)
+    story.until(lambda: len(story.history()) > 0 and story.incident.phase is ladder.Phase.RECOVERING)
+    story.ways.mute = True
+    story.tick(1)
+    story.put()
+    story.tick(1)
+    story.ways.mute = False
+    story.tick(1)
+    assert "abandoned" == story.closed()[0].outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Callable
 
@@ -295,3 +296,22 @@ def test_members_that_cannot_be_seen_are_never_acted_on() -> None:
     story = stories.sick(Health.UNSEEN)
     story.tick(60)
     assert [] == story.kinds()
+
+
+def test_members_whose_namespace_cannot_be_seen_are_not_called_silent() -> None:
+    """Not seen is not the same as not listening."""
+    trigger = dataclasses.replace(makers.STALLED, diagnoses=frozenset({makers.Code.NOT_LISTENING}))
+    anything = makers.stage(makers.REPLACE, when=frozenset())
+    story = stories.Story(policy=makers.policy(triggers=(trigger,), stages=(makers.DUMP, anything)))
+    story.ward.namespaces_seen = False
+    story.tick(60)
+    assert [] == story.kinds()
+
+
+def test_a_member_that_listens_nowhere_is_restarted_where_that_is_asked_for() -> None:
+    """It runs, it can be seen, and it has no listener."""
+    trigger = dataclasses.replace(makers.STALLED, diagnoses=frozenset({makers.Code.NOT_LISTENING}))
+    anything = makers.stage(makers.REPLACE, when=frozenset())
+    policy = makers.policy(triggers=(trigger,), stages=(makers.DUMP, anything))
+    story = stories.sick(Health.NOT_LISTENING, policy=policy)
+    assert "verified" == story.until_closed().outcome

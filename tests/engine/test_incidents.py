@@ -12,7 +12,7 @@ from lastack import errors
 from lastack.engine import actions, facts, incidents, ladder, outcomes
 from lastack.policy import vocabulary
 from tests.engine import makers
-from tests.engine.makers import A, B, LIFE, at, fact
+from tests.engine.makers import LIFE, A, B, at, fact
 
 Kind = facts.FactKind
 Phase = ladder.Phase

@@ -43,7 +43,7 @@ def test_what_follows_a_simulated_act_is_counterfactual() -> None:
     """Up to the restart that was not done the record is what enforce would have written; after it, it is not."""
     story = stories.sick(Health.STALLED, policy=makers.policy(observe=True))
     story.until_kind(Kind.INCIDENT_EXHAUSTED)
-    marks = [(str(e.fact.kind), e.fact.stage, e.fact.counterfactual) for e in story.disk.entries()]
+    marks = [(str(e.fact.kind), str(e.fact.stage), e.fact.counterfactual) for e in story.disk.entries()]
     assert ("action.simulated", "evidence", False) in marks
     assert ("action.simulated", "replace", False) in marks
     after = marks[marks.index(("action.simulated", "replace", False)) + 1 :]

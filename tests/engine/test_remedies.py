@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lastack.engine import reasons, remedies
-from lastack.policy import vocabulary
+from lastack.engine import reasons, remedies, samples
+from lastack.policy import valid, vocabulary
 from tests.engine import makers
 from tests.engine.makers import Code
 
@@ -52,7 +52,7 @@ def test_without_the_limit_a_larger_somaxconn_is_not_known_to_help() -> None:
     ],
 )
 def test_a_stage_for_something_else_says_why_it_would_not_help(
-    stage: makers.valid.Stage, space: makers.samples.NamespaceSample | None, sentence: str
+    stage: valid.Stage, space: samples.NamespaceSample | None, sentence: str
 ) -> None:
     """Each of its settings by name where they can be judged, else what the stage is for."""
     said = remedies.why_not(stage, Code.FD_LEAK, space, makers.finding(Code.FD_LEAK))

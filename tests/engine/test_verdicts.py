@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lastack.engine import findings, judgements, samples, verdicts
+from lastack.engine import actions, censuses, findings, judgements, samples, verdicts
 from lastack.policy import valid
 from tests.engine import makers
 from tests.engine.makers import Code, at, seconds
@@ -96,7 +96,7 @@ def test_a_verdict_says_its_number(found: tuple[findings.Finding, ...], text: st
 
 
 def judged_at(
-    second: float, member: makers.censuses.Member, before: judgements.Judgement | None, *looks: samples.Look
+    second: float, member: censuses.Member, before: judgements.Judgement | None, *looks: samples.Look
 ) -> judgements.Judgement:
     """A judgement of the member from one window."""
     windows = [makers.window(*looks)] if looks else []
@@ -113,7 +113,7 @@ def test_a_new_life_begins_every_count_anew() -> None:
     """A restart by anybody: what the old life showed is worth nothing."""
     old = judged_at(0, makers.member(), None, *stalled(0))
     assert judged_at(4, makers.member(), old, *stalled(4)).firing
-    anew = makers.member(incarnation=makers.actions.Incarnation("1@2"))
+    anew = makers.member(incarnation=actions.Incarnation("1@2"))
     judged = judged_at(4, anew, old, *stalled(4))
     assert (False, True) == (judged.firing, judged.pending)
 
