@@ -236,7 +236,7 @@ POOL = [
     *stories.STALL,
     stories.LEASED,
     stories.GIVEN_BACK,
-    stories.fact(1, Kind.MEMBER_RESTARTED, "", member="m"),
+    stories.fact(1, Kind.MEMBER_RESTARTED, "", {"life": "1@1"}, member="m"),
     stories.fact(1, Kind.LASTACK_STARTED, ""),
     stories.fact(1, Kind.POLICY_LOADED, "", {"text": "x"}),
     stories.fact(560, Kind.INCIDENT_ABANDONED, "gone", {"why": "gone"}),

@@ -38,7 +38,7 @@ def open_for_writing(path: pathlib.Path, program: str, since: str) -> sqlite3.Co
     """
     with durable_files.translated(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = connect(path)
     try:
         with told(path):
             found = _version(connection, path)
@@ -57,9 +57,7 @@ def open_for_reading(path: pathlib.Path) -> sqlite3.Connection:
     """Open the database read-only, also while another process writes. Raises as `open_for_writing` does."""
     with durable_files.translated(path):
         os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW))
-    connection = sqlite3.connect(
-        f"{path.as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS, isolation_level=None
-    )
+    connection = connect(f"{path.as_uri()}?mode=ro")
     try:
         with told(path):
             if _version(connection, path) == 0:
@@ -67,6 +65,19 @@ def open_for_reading(path: pathlib.Path) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
+    return connection
+
+
+def connect(place: pathlib.Path | str) -> sqlite3.Connection:
+    """A connection that commits when it is told to, and reads damaged text as damaged text instead of failing."""
+    connection = sqlite3.connect(
+        place,
+        uri=isinstance(place, str),
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.text_factory = lambda raw: raw.decode(errors="replace")
     return connection
 
 
@@ -102,6 +113,9 @@ def told(path: pathlib.Path) -> Iterator[None]:
     """Say in our own words what SQLite said: StateDamaged, or StateUnusable with the next step."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        # The driver failed at a message that quotes damaged text of the file.
+        raise errors.StateDamaged(f"{path} is damaged: its tables cannot be named") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & _PRIMARY_CODE
         if code == sqlite3.SQLITE_FULL:

@@ -150,13 +150,13 @@ def _adopt(
 def _salvaged(aside: pathlib.Path, after: int) -> Iterator[bytes]:
     """The rows after a number that can still be read from a damaged database."""
     try:
-        connection = sqlite3.connect(f"{aside.as_uri()}?mode=ro", uri=True)
-    except sqlite3.Error:
+        connection = database.connect(f"{aside.as_uri()}?mode=ro")
+    except (sqlite3.Error, UnicodeDecodeError):
         return
     with contextlib.closing(connection):
         try:
             yield from database.lines(connection, after)
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             return
 
 
