@@ -61,6 +61,7 @@ def group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 0 done, 1 findings, 2 usage, 3 world, 4 refused, 130 interrupted."""
+    stdout = sys.stdout
     try:
         result = group.main(arguments, standalone_mode=False)
         sys.stdout.flush()
@@ -76,7 +77,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         printing.complain(problem)
         return problem.exit_code
     except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not try to flush the rest at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _unread()
+    except SystemExit:
+        # When whoever reads has gone click wraps stdout and leaves with 1, which here means findings.
+        if sys.stdout is stdout:
+            raise
+        return _unread()
     return result if isinstance(result, int) else 0
+
+
+def _unread() -> int:
+    """Whoever read our output has gone: no error, and the interpreter must not try to flush the rest at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

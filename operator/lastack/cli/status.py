@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lastack import errors
-from lastack.cli import printing
+from lastack.cli import printing, state_access
 from lastack.stores import control, readings
 from lastack.stores import state_dir as state_dirs
 
@@ -28,7 +28,7 @@ def status(context: click.Context, state_dir: pathlib.Path, output: str) -> None
     Exit code 0 when every member is well, 1 when one is not, 3 when no lastack runs on this state directory, or
     when it sees none of its targets.
     """
-    where = state_dirs.existing(state_dir)
+    where = _existing(state_dir, output)
     try:
         document: Mapping[str, Any] = {"running": True, **control.ask(where, "status", {})}
     except errors.NotReachable as problem:
@@ -52,6 +52,11 @@ def _exit_code(targets: Sequence[Mapping[str, Any]]) -> int:
     if any(member["severity"] != "none" for target in targets for member in target["members"]):
         return 1
     return 3 if targets and all(target["missing"] for target in targets) else 0
+
+
+def _existing(path: pathlib.Path, output: str) -> state_dirs.StateDir:
+    with state_access.reading(path, output, "Status", {"running": False, "targets": []}):
+        return state_dirs.existing(path)
 
 
 def _asleep(where: state_dirs.StateDir) -> Mapping[str, Any]:
