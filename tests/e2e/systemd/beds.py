@@ -175,7 +175,9 @@ class Bed:
         assert self.reader.stdout is not None
         self.reader.stdin.write(f"{after}\n")
         self.reader.stdin.flush()
-        return [json.loads(self.reader.stdout.readline()) for _ in range(int(self.reader.stdout.readline()))]
+        count = self.reader.stdout.readline()
+        assert count, f"the reader of {self.name} ended with {self.reader.wait()}"
+        return [json.loads(self.reader.stdout.readline()) for _ in range(int(count))]
 
     def last(self) -> int:
         """The number of the newest entry."""

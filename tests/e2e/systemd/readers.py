@@ -9,6 +9,7 @@ from __future__ import annotations
 import pathlib
 import sys
 
+from lastack import errors
 from lastack.stores import readings, state_dir
 
 
@@ -16,11 +17,17 @@ def main() -> None:
     """Process entry; ends with stdin."""
     where = state_dir.StateDir(pathlib.Path(sys.argv[1]))
     out = sys.stdout.buffer
+    seen = False
     for line in sys.stdin:
         lines: list[bytes] = []
-        if where.database.exists():
-            with readings.reading(where) as reading:
-                lines = list(reading.lines(int(line)))
+        try:
+            if where.database.exists():
+                with readings.reading(where) as reading:
+                    lines, seen = list(reading.lines(int(line))), True
+        except errors.StateDamaged:
+            # The first start makes the file before it fills it.
+            if seen:
+                raise
         out.writelines([b"%d\n" % len(lines), *(each + b"\n" for each in lines)])
         out.flush()
 
