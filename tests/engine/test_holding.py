@@ -278,6 +278,18 @@ def test_a_host_that_cannot_be_asked_is_not_acted_on() -> None:
     assert "verified" == story.until_closed().outcome
 
 
+def test_a_census_of_before_makes_no_restart_by_somebody_else() -> None:
+    """The host falls silent while it replaces a member: what is known of the members is older than what was done."""
+    story = stories.sick(Health.STALLED)
+    story.until(lambda: any(e.fact.stage == "replace" for e in story.of(Kind.ACTION_PLANNED)))
+    story.ward.unreachable = "the system bus does not answer"
+    story.until(lambda: any(e.fact.stage == "replace" for e in story.of(Kind.ACTION_SUCCEEDED)))
+    story.tick(3)
+    story.ward.unreachable = None
+    assert "verified" == story.until_closed().outcome
+    assert [] == story.of(Kind.MEMBER_RESTARTED)
+
+
 def test_a_host_that_cannot_be_found_ends_no_tick() -> None:
     """The other targets go on; what is wrong is in the status."""
     story = stories.Story()

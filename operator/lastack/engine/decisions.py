@@ -129,6 +129,8 @@ def _rank(finding: findings.Finding) -> tuple[int, int]:
 
 def _notice_restarts(draft: drafts.Draft) -> None:
     """A member in another life that we did not begin: somebody restarted it. It counts, and is never our healing."""
+    if draft.at.census.missing is not None:
+        return  # the lives of before: what lastack replaced since would seem to have gone back to its old one
     ours = {s.member for s in draft.incident.running() if s.kind is vocabulary.ActionKind.ROLLING_RESTART}
     for member in draft.at.census.members:
         known = draft.incident.lives.get(member.name)
