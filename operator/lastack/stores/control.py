@@ -29,6 +29,13 @@ SPEAK_WITHIN_SECONDS = 5.0
 ANSWER_WITHIN_SECONDS = 30.0
 
 _BLOCK = 64 * 1024
+_NOT_PERMITTED = "not-permitted"
+_NO_ANSWER = "no-answer"
+_ERRORS: Mapping[str, type[errors.LastackError]] = {
+    _NOT_PERMITTED: errors.NotPermitted,
+    _NO_ANSWER: errors.NotReachable,
+}
+"""What an error of the server means to who asked; one without a code is about the request itself."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -189,7 +196,7 @@ class ControlServer:
                 waited = "the request was not complete in time"
                 if connection.asked:
                     waited = f"no answer within {self._answer_within_seconds:g} s; what was asked may still be done"
-                self._tell(connection, {"error": waited})
+                self._tell(connection, {"error": waited, "code": _NO_ANSWER})
             else:
                 self._drop(connection)
 
@@ -219,7 +226,9 @@ def ask(where: state_dir.StateDir, verb: str, arguments: Mapping[str, str]) -> M
         try:
             with _short_name(where) as name:
                 connection.connect(name)
-            connection.sendall(request)
+            # Who may not ask is told so, and is not listened to.
+            with contextlib.suppress(BrokenPipeError):
+                connection.sendall(request)
             with connection.makefile("rb") as answers:
                 line = answers.readline()
         except PermissionError:
@@ -235,7 +244,7 @@ def ask(where: state_dir.StateDir, verb: str, arguments: Mapping[str, str]) -> M
         raise errors.NotReachable(f"the lastack on {where.path} ended before it answered")
     answer = json.loads(line)
     if isinstance(answer.get("error"), str):
-        raise errors.UsageError(answer["error"])
+        raise _ERRORS.get(str(answer.get("code")), errors.UsageError)(answer["error"])
     return dict(answer)
 
 
