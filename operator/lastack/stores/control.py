@@ -121,9 +121,8 @@ class ControlServer:
         self._connections.add(connection)
         self._watch(connection, selectors.EVENT_READ)
         if not connection.peer.allowed:
-            self._tell(
-                connection, {"error": f"{connection.peer} may not ask: only root and the user of lastack"}
-            )
+            who = f"{connection.peer} may not ask: only root and the user of lastack"
+            self._tell(connection, {"error": who, "code": _NOT_PERMITTED})
 
     def _serve_one(self, connection: _Connection) -> None:
         try:
