@@ -192,3 +192,20 @@ def test_a_replacement_that_outlives_its_incident_is_not_called_somebody_elses()
     kept = story.ledger.folded.standing("api", story.clock.now()).restarts
     assert ([], [True]) == (story.of(Kind.MEMBER_RESTARTED), [restart.ours for restart in kept])
     story.assert_whole()
+
+
+def test_a_restart_that_outlives_its_incident_still_cools_down() -> None:
+    """The policy was changed in mid-restart: the next incident does not restart the same member at once."""
+    story = stories.sick(Health.STALLED)
+    story.ward["a"].cures = [wards.Cure.SICK_AGAIN]
+    story.until(lambda: any(e.fact.stage == "replace" for e in story.of(Kind.ACTION_PLANNED)))
+    before = makers.policy()
+    story.put(
+        dataclasses.replace(before, stages=(before.stages[0], before.stages[2]), digest="sha256:" + "4" * 64)
+    )
+    story.until(lambda: ("replace", "a", "cooldown") in story.refusals())
+    (restarted,) = (e for e in story.of(Kind.ACTION_SUCCEEDED) if e.fact.stage == "replace")
+    again = story.until_kind(Kind.ACTION_PLANNED, 4)
+    assert "replace" == again.fact.stage
+    assert again.fact.at.since(restarted.fact.at) >= before.limits.cooldown
+    story.assert_whole()

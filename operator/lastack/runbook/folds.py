@@ -163,7 +163,21 @@ def _ended(folded: Folded, fact: facts.Fact) -> Folded:
     planned = {key: plan for key, plan in folded.planned.items() if key != fact.action_id}
     folded = dataclasses.replace(folded, planned=planned)
     happened = fact.kind is facts.FactKind.ACTION_SUCCEEDED or fact.data.get("happened") != "no"
-    return _restart_counted(folded, fact, shadow=False, ours=True) if happened else folded
+    if not happened:
+        return folded
+    return _restart_counted(_cooled(folded, fact), fact, shadow=False, ours=True)
+
+
+def _cooled(folded: Folded, fact: facts.Fact) -> Folded:
+    """An act that outlives its incident, which was abandoned: the member's cooldown runs from the act's end."""
+    told = folded.told.get(fact.incident) if fact.incident else None
+    remedy = fact.action is not None and not actions.NATURES[fact.action].at_suspicion
+    if not remedy or fact.target is None or fact.member is None:
+        return folded
+    if told is not None and told.incident.closed_at is None:
+        return folded
+    late = standings.Remediation(fact.target, fact.member, fact.at.wall)
+    return dataclasses.replace(folded, remediations={**folded.remediations, (fact.target, fact.member): late})
 
 
 def _simulated(folded: Folded, fact: facts.Fact) -> Folded:
