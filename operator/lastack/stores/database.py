@@ -38,8 +38,8 @@ def open_for_writing(path: pathlib.Path, program: str, since: str) -> sqlite3.Co
     """
     with durable_files.translated(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-    connection = connect(path)
-    try:
+    with contextlib.ExitStack() as undo:
+        connection = undo.enter_context(contextlib.closing(connect(path)))
         with told(path):
             found = _version(connection, path)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -47,9 +47,7 @@ def open_for_writing(path: pathlib.Path, program: str, since: str) -> sqlite3.Co
             if found < schema.VERSION:
                 schema.bring_up(connection, found, program, since)
             _check_integrity(connection, path)
-    except BaseException:
-        connection.close()
-        raise
+        undo.pop_all()
     return connection
 
 
@@ -57,14 +55,12 @@ def open_for_reading(path: pathlib.Path) -> sqlite3.Connection:
     """Open the database read-only, also while another process writes. Raises as `open_for_writing` does."""
     with durable_files.translated(path):
         os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW))
-    connection = connect(f"{path.as_uri()}?mode=ro")
-    try:
+    with contextlib.ExitStack() as undo:
+        connection = undo.enter_context(contextlib.closing(connect(f"{path.as_uri()}?mode=ro")))
         with told(path):
             if _version(connection, path) == 0:
                 raise errors.StateDamaged(f"{path} is empty")
-    except BaseException:
-        connection.close()
-        raise
+        undo.pop_all()
     return connection
 
 

@@ -151,11 +151,10 @@ class SqliteLedger:
         try:
             yield
             self._connection.execute("COMMIT")
-        except BaseException:
-            # After some errors SQLite has rolled back by itself, and there is nothing left to end.
+        finally:
+            # Not after a commit, nor after the errors that make SQLite roll back by itself.
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            raise
 
     def _save(self, before: folds.Folded, after: folds.Folded) -> None:
         """Bring the caches from one sum to the next."""

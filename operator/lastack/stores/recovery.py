@@ -38,12 +38,7 @@ def recover(where: state_dir.StateDir, now: instants.Now, program: str) -> Recov
     stamp = f"{now.wall.astimezone(instants.UTC):%Y%m%dT%H%M%SZ}"
     lost = not where.database.exists()
     try:
-        connection = database.open_for_writing(where.database, program, since)
-        try:
-            found = Recovered(connection, _folded(where, connection, folds.Folded()))
-        except BaseException:
-            connection.close()
-            raise
+        found = _opened(where, program, since)
     except errors.StateDamaged as damage:
         found = _rebuilt(where, program, since, damage, stamp)
     days = day_files.DayFiles(where.day_folder)
@@ -62,6 +57,16 @@ def resumed(found: Recovered, now: instants.Now) -> facts.Fact:
             "setAside": tuple(path.name for path in found.set_aside),
         },
     )
+
+
+def _opened(where: state_dir.StateDir, program: str, since: str) -> Recovered:
+    """The database as it is. Raises StateDamaged."""
+    with contextlib.ExitStack() as undo:
+        opened = contextlib.closing(database.open_for_writing(where.database, program, since))
+        connection = undo.enter_context(opened)
+        found = Recovered(connection, _folded(where, connection, folds.Folded()))
+        undo.pop_all()
+    return found
 
 
 def _folded(where: state_dir.StateDir, connection: sqlite3.Connection, folded: folds.Folded) -> folds.Folded:
