@@ -40,8 +40,9 @@ WINDOW_SPAN = dt.timedelta(seconds=5)
 PROBE_EVERY = dt.timedelta(seconds=2)
 """Between two probes of one member: a probe is a real request, and must stay a small part of the load."""
 
-GAP = dt.timedelta(minutes=15)
-"""Longer than any sampleEvery: when two ticks are so far apart the host slept, or this process was stopped."""
+GAP = dt.timedelta(seconds=30)
+"""Ticks follow each other within a second, whatever sampleEvery is, and one that waits for a silent host is over in
+seconds: when two are so far apart the host slept, or this process was stopped."""
 
 CLOCK_STEP = dt.timedelta(seconds=2)
 """Wall and steady clock may drift by this between two ticks (NTP slews); more is a step and goes on record."""
