@@ -160,8 +160,13 @@ class SqliteLedger:
         """Bring the caches from one sum to the next."""
         for key, told in after.told.items():
             if before.told.get(key) is not told:
-                row = (key, canonical.write(listings.incident_row(told)))
-                self._connection.execute("INSERT OR REPLACE INTO incidents VALUES (?, ?)", row)
+                # The last entry that names it may come after its end: readings asks the entries for that.
+                row = {
+                    field: value for field, value in listings.incident_row(told).items() if field != "lastSeq"
+                }
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO incidents VALUES (?, ?)", (key, canonical.write(row))
+                )
         if before.leases is not after.leases:
             self._connection.execute("DELETE FROM leases")
             leases = [
