@@ -135,7 +135,7 @@ def test_a_spent_budget_holds_until_the_oldest_restart_is_old_enough() -> None:
     story.ward.fall_sick("a", Health.STALLED)
     planned = story.until_kind(Kind.ACTION_PLANNED, 2)
     text = (
-        "1 restarts of api in the last 1m40s, 1 of them by others; "
+        "1 restart of api in the last 1m40s, 1 of them by others; "
         "limits.restarts allows 1, the next at 2026-11-22T10:01:50Z"
     )
     assert text == story.of(Kind.ACTION_REFUSED)[-1].fact.text
@@ -288,6 +288,53 @@ def test_a_census_of_before_makes_no_restart_by_somebody_else() -> None:
     story.ward.unreachable = None
     assert "verified" == story.until_closed().outcome
     assert [] == story.of(Kind.MEMBER_RESTARTED)
+
+
+def test_a_suspect_that_somebody_stops_ends_the_incident() -> None:
+    """Nobody is left to become well; that it was stopped is what the record says."""
+    story = stories.sick(Health.STALLED)
+    story.until_kind(Kind.EVIDENCE_STORED)
+    story.ward.stop("a")
+    closed = story.until_closed()
+    assert ("inconclusive", ()) == (closed.outcome, closed.treated)
+    (resolved,) = story.of(Kind.INCIDENT_RESOLVED)
+    assert resolved.fact.text.startswith("a does not run any more; what ailed it cannot be told")
+
+
+def test_a_sick_member_that_is_stopped_while_its_restart_is_held_ends_the_incident() -> None:
+    """Here it was the only one, which minAvailable protects."""
+    story = stories.sick(Health.STALLED, "a")
+    story.until(lambda: ("replace", "a", "min-available") in story.refusals())
+    story.ward.stop("a")
+    assert "inconclusive" == story.until_closed().outcome
+
+
+def test_a_suspect_that_is_being_restarted_by_somebody_is_waited_for() -> None:
+    """A change in progress is no end."""
+    story = stories.sick(Health.STALLED)
+    story.until_kind(Kind.EVIDENCE_STORED)
+    story.ward.stop("a")
+    story.ward["a"].hold = censuses.Hold(reasons.Reason.CHANGE_IN_PROGRESS, "a job is queued")
+    story.tick(60)
+    assert [] == story.closed()
+    story.ward["a"].hold = None
+    story.ward.start("a")
+    assert "recovered-unaided" == story.until_closed().outcome
+
+
+@pytest.mark.parametrize("settled", [1, 2])
+def test_a_member_that_dies_after_its_restart_is_handed_to_a_human(settled: int) -> None:
+    """While it settles or is watched: the incident stays open until the member runs and is well."""
+    story = stories.sick(Health.STALLED)
+    story.until_kind(Kind.INCIDENT_SETTLED, settled)
+    story.ward.stop("a")
+    told = story.until_kind(Kind.NOTIFICATION_RAISED)
+    assert "api needs a human: accept-stall, a does not run any more" == told.fact.text
+    story.tick(60)
+    assert [] == story.closed()
+    story.ward.start("a")
+    assert "exhausted" == story.until_closed().outcome
+    story.assert_whole()
 
 
 def test_a_host_that_cannot_be_found_ends_no_tick() -> None:

@@ -165,9 +165,9 @@ def _suspected(draft: drafts.Draft) -> None:
         draft.say(facts.FactKind.INCIDENT_FIRED, f"{names}: the symptom lasted for sustainedFor")
         _remediating(draft)
         return
-    _resolve_if_quiet(
-        draft, incidents.OutcomeCode.RECOVERED_UNAIDED, "the symptom went by itself before anything was done"
-    )
+    if not _end_if_down(draft):
+        text = "the symptom went by itself before anything was done"
+        _resolve_if_quiet(draft, incidents.OutcomeCode.RECOVERED_UNAIDED, text)
 
 
 def _remediating(draft: drafts.Draft) -> None:
@@ -176,6 +176,8 @@ def _remediating(draft: drafts.Draft) -> None:
         text = "the symptom went by itself; nothing that was done can have helped"
         if _resolve_if_quiet(draft, incidents.OutcomeCode.RECOVERED_UNAIDED, text):
             return
+    if _end_if_down(draft):
+        return
     while draft.incident.phase is ladder.Phase.REMEDIATING:
         if draft.incident.stage >= len(draft.rungs):
             _exhaust(draft, "no further stage is left")
@@ -258,12 +260,16 @@ def _settling(draft: drafts.Draft) -> None:
     if _quiet_for(draft) is not None:
         text = f"the symptom is gone {quantities.short(stage.settle)} after acting; watching whether it stays away"
         draft.say(facts.FactKind.INCIDENT_SETTLED, text, stage=stage, data={"settling": False})
+        return
+    _end_if_down(draft)
 
 
 def _recovering(draft: drafts.Draft) -> None:
     if any(judged.firing for judged in _judged(draft.at)):
         draft.say(facts.FactKind.INCIDENT_FIRED, "the symptom came back while it was being watched")
         _remediating(draft)
+        return
+    if _end_if_down(draft):
         return
     answered = [rungs.answers(draft, name, draft.incident.phase_since) for name in draft.incident.treated]
     if not draft.incident.acted:
@@ -310,6 +316,11 @@ def _resolve_if_quiet(draft: drafts.Draft, outcome: incidents.OutcomeCode, text:
     quiet = _quiet_for(draft)
     if quiet is None or quiet < _clear_for(draft.at.policy) or draft.incident.running():
         return False
+    _resolve(draft, outcome, text)
+    return True
+
+
+def _resolve(draft: drafts.Draft, outcome: incidents.OutcomeCode, text: str) -> None:
     unknown = [m.name for m in draft.at.census.members if _calm(draft, m.name) is None]
     if unknown:
         text = f"{text}; nothing is known of {', '.join(unknown)}"
@@ -319,7 +330,37 @@ def _resolve_if_quiet(draft: drafts.Draft, outcome: incidents.OutcomeCode, text:
     treated: tuple[str, ...] = draft.incident.treated
     data: dict[str, outcomes.Json] = {"outcome": str(outcome), "treated": treated, "lasted": lasted}
     draft.say(facts.FactKind.INCIDENT_RESOLVED, f"{text}; the incident lasted {lasted}", data=data)
+
+
+def _end_if_down(draft: drafts.Draft) -> bool:
+    """End what would wait for ever: a member of this incident does not run, by its host's word, and nobody is sick.
+
+    A human is called when lastack had acted on it. A change in progress, as a restart by somebody else, is awaited.
+    """
+    involved = [member for member in draft.at.census.members if member.name in _involved(draft)]
+    down = [member.name for member in involved if member.incarnation is None and member.hold is None]
+    seen = [member for member in involved if _calm(draft, member.name) is not None]
+    waited = draft.at.now.since(draft.incident.phase_since)
+    if (
+        not down
+        or len(down) + len(seen) < len(involved)
+        or draft.at.census.missing is not None
+        or draft.incident.running()
+        or waited < _clear_for(draft.at.policy)
+    ):
+        return False
+    why = f"{', '.join(down)} {'does' if len(down) == 1 else 'do'} not run any more"
+    if not set(down) & set(draft.incident.treated):
+        _resolve(draft, incidents.OutcomeCode.INCONCLUSIVE, f"{why}; what ailed it cannot be told")
+        return True
+    if draft.incident.phase is not ladder.Phase.REMEDIATING:
+        draft.say(facts.FactKind.INCIDENT_FIRED, f"{why}, after lastack acted")
+    _exhaust(draft, why)
     return True
+
+
+def _involved(draft: drafts.Draft) -> set[actions.MemberName]:
+    return {*draft.incident.suspects, *draft.incident.sick, *draft.incident.treated}
 
 
 def _quiet_for(draft: drafts.Draft) -> dt.timedelta | None:
@@ -330,8 +371,7 @@ def _quiet_for(draft: drafts.Draft) -> dt.timedelta | None:
     if any(judged.pending for judged in _judged(draft.at)):
         return None
     spans = {member.name: _calm(draft, member.name) for member in draft.at.census.members}
-    involved = {*draft.incident.suspects, *draft.incident.sick, *draft.incident.treated}
-    if any(span is None and name in involved for name, span in spans.items()):
+    if any(span is None and name in _involved(draft) for name, span in spans.items()):
         return None
     return min((span for span in spans.values() if span is not None), default=None)
 
