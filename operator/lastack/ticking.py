@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from lastack import errors, loop, ports
 
-STOP_WITHIN = dt.timedelta(seconds=4)
+STOP_WITHIN = dt.timedelta(seconds=3)
 """`run` promises to end within 5 s."""
 
 LONGEST_PAUSE = dt.timedelta(seconds=1)

@@ -215,7 +215,7 @@ def test_ending_on_purpose_says_what_runs_on() -> None:
     story.until_kind(Kind.ACTION_PLANNED, 2)
     story.loop.stop(makers.seconds(4))
     (entry,) = story.of(Kind.LASTACK_STOPPED)
-    assert "lastack stopped; 1 acts go on without it" == entry.fact.text
+    assert "lastack stopped; 1 act goes on without it" == entry.fact.text
     story.boot()
     assert "verified" == story.until_closed().outcome
     assert {str(e.fact.kind) for e in story.of(*ENDS)} == {"action.succeeded"}

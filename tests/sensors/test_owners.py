@@ -198,7 +198,7 @@ def test_without_the_right_the_owner_is_missing_with_the_next_step() -> None:
         said = subprocess.run(
             [sys.executable, "-c", program, port], check=True, capture_output=True, text=True, env=_paths()
         ).stdout
-    assert "None|run as root, or grant CAP_SYS_PTRACE\n" == said
+    assert "None|run as root, or grant both capabilities\n" == said
 
 
 def _paths() -> dict[str, str]:

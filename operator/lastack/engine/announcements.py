@@ -22,7 +22,8 @@ def started(now: instants.Now, about: Mapping[str, outcomes.Json], actor: str) -
 
 def stopped(now: instants.Now, running: Collection[str]) -> facts.Fact:
     """lastack ends; `running` are acts that had not ended, which the next start reconciles."""
-    left = f"; {len(running)} acts go on without it" if running else ""
+    acts = "1 act goes" if len(running) == 1 else f"{len(running)} acts go"
+    left = f"; {acts} on without it" if running else ""
     data = {"running": tuple(sorted(running))}
     return facts.Fact(Kind.LASTACK_STOPPED, now, f"lastack stopped{left}", data=data)
 

@@ -106,7 +106,8 @@ class Draft:
     ) -> None:
         """Write a refusal once per change: again only when its reason is another one than before."""
         key = f"{stage.name}/{subject}"
-        if self.incident.refusals.get(key) == refusal.reason:
+        before = self.incident.refusals.get(key)
+        if before is not None and before.reason == refusal.reason:
             return
         of = facts.Fact(facts.FactKind.ACTION_REFUSED, self.at.now, refusal.text, reason=refusal.reason)
         data = {"subject": key, "refusal": str(refusal.reason)}

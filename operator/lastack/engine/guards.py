@@ -136,8 +136,9 @@ def _budget(at: Situation) -> Refusal | None:
     others = sum(1 for restart in counted if not restart.ours)
     by_others = f", {others} of them by others" if others else ""
     oldest = min((restart.at for restart in counted), default=at.now.wall)
+    restarts = "1 restart" if len(counted) == 1 else f"{len(counted)} restarts"
     text = (
-        f"{len(counted)} restarts of {at.policy.target_name} in the last {quantities.short(budget.per)}{by_others}; "
+        f"{restarts} of {at.policy.target_name} in the last {quantities.short(budget.per)}{by_others}; "
         f"limits.restarts allows {budget.maximum}, the next at {_time(oldest + budget.per)}"
     )
     if budget.maximum == 0:

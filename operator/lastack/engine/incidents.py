@@ -57,6 +57,15 @@ class StepRecord:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Held:
+    """The last refusal of one subject: its reason, its sentence, and the stage that it held."""
+
+    reason: str
+    text: str
+    stage: valid.StageName | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Incident:
     """One target's trouble from suspicion to its end.
 
@@ -80,7 +89,7 @@ class Incident:
     lives: Mapping[actions.MemberName, actions.Incarnation]
     sick: tuple[actions.MemberName, ...] = ()
     steps: tuple[StepRecord, ...] = ()
-    refusals: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    refusals: Mapping[str, Held] = dataclasses.field(default_factory=dict)
     evidence: Mapping[actions.MemberName, actions.Incarnation] = dataclasses.field(default_factory=dict)
     verified: Mapping[actions.MemberName, actions.Incarnation] = dataclasses.field(default_factory=dict)
     suspects: tuple[actions.MemberName, ...] = ()
@@ -243,7 +252,7 @@ def _planned(incident: Incident, fact: facts.Fact) -> Incident:
         happened=False if simulated else None,
     )
     held = f"{fact.stage}/{fact.member}"
-    refusals = {subject: reason for subject, reason in incident.refusals.items() if subject != held}
+    refusals = {subject: refusal for subject, refusal in incident.refusals.items() if subject != held}
     return dataclasses.replace(incident, steps=(*incident.steps, record), refusals=refusals)
 
 
@@ -276,7 +285,8 @@ def _refused(incident: Incident, fact: facts.Fact) -> Incident:
     subject = fact.data.get("subject")
     if not isinstance(subject, str):
         return incident
-    return dataclasses.replace(incident, refusals={**incident.refusals, subject: str(fact.data["refusal"])})
+    held = Held(str(fact.data["refusal"]), fact.text, fact.stage)
+    return dataclasses.replace(incident, refusals={**incident.refusals, subject: held})
 
 
 _CHANGES = {

@@ -26,6 +26,8 @@ class Judgement:
     verdicts: tuple[verdicts.Verdict, ...]
     traffic: bool | None
     namespace: samples.NamespaceSample | None
+    ports: frozenset[int] = frozenset()
+    """Where the member listens, as seen in the last look."""
 
     @property
     def worst(self) -> findings.Finding | None:
@@ -87,4 +89,5 @@ def judge(
         verdicts=stands,
         traffic=any(value > 0 for value in counted) if counted else None,
         namespace=windows[0].last.namespace if windows else None,
+        ports=frozenset(window.last.listener.address.port for window in windows),
     )

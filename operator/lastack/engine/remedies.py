@@ -28,7 +28,7 @@ _RESTART: dict[_Code, tuple[bool, str]] = {
     _Code.SYN_PRESSURE: (False, "the handshakes that fill the queue are not the application's"),
     _Code.OUTBOUND_LEAK: (True, "closes the process's own connections; the pool needs an eviction setting"),
     _Code.HALF_CLOSE_IN_USE: (False, "nothing is wrong"),
-    _Code.NOT_LISTENING: (True, "start the service: whether it can listen shows only then"),
+    _Code.NOT_LISTENING: (False, "what does not run cannot be restarted"),
     _Code.HEALTHY: (False, "nothing is wrong"),
     _Code.UNKNOWN: (False, "what is wrong is not known"),
 }
@@ -46,6 +46,8 @@ def advise(finding: findings.Finding, window: samples.Window | None) -> findings
     cannot: list[findings.Remedy] = []
     restart, why = _RESTART[finding.code]
     (can if restart else cannot).append(findings.Remedy(vocabulary.ActionKind.ROLLING_RESTART, why))
+    if finding.code is _Code.NOT_LISTENING:
+        can.append(findings.Remedy("startService", "whether it can listen shows only then"))
     if finding.code in _DESTROY:
         cannot.append(findings.Remedy("socketDestroy", _DESTROY[finding.code]))
     state = (

@@ -54,8 +54,10 @@ def replace(draft: drafts.Draft, stage: valid.Stage, action: valid.RollingRestar
     simulated = [
         r for r in draft.incident.steps if r.stage == stage.name and r.state is incidents.StepState.SIMULATED
     ]
-    if own or simulated:
+    if own:
         return rungs.Rung(rungs.Standing.DONE, "every sick member was replaced")
+    if simulated:
+        return rungs.Rung(rungs.Standing.DONE, "every sick member would have been replaced")
     return rungs.Rung(rungs.Standing.SKIPPED, "a restart is not for what is wrong")
 
 
@@ -194,7 +196,10 @@ def _begin(
         return held
     attempt = sum(1 for r in draft.incident.steps if r.stage == stage.name and r.member == member.name)
     step_id = draft.step_id(stage, member.name, member.incarnation or "", str(attempt))
-    work = actions.Replacement(action, draft.at.policy.probe, draft.at.policy.ports)
+    # Ready is who listens where the old life did: instances of one policy may have a port each.
+    judged = draft.at.judged.get(member.name)
+    ports = judged.ports if judged is not None and judged.ports else draft.at.policy.ports
+    work = actions.Replacement(action, draft.at.policy.probe, ports)
     canary = "" if any(r.stage == stage.name for r in draft.incident.steps) else ", the first of the rollout"
     draft.plan(stage, draft.step(stage, step_id, member, work), f"Replace {member.name}{canary}")
     return None

@@ -77,6 +77,12 @@ def process(pid: int) -> ProcessFacts | samples.Missing:
     )
 
 
+def is_gone(pid: int) -> bool:
+    """Whether the process has ended: it is not there, or only its parent has not noticed yet (a zombie)."""
+    facts = process(pid)
+    return isinstance(facts, samples.Missing) or facts.state == "Z"
+
+
 def command_line(pid: int) -> tuple[str, ...] | samples.Missing:
     """The arguments of a process; empty for a kernel thread and a zombie."""
     content = read(f"/proc/{pid}/cmdline")

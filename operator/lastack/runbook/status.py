@@ -151,7 +151,7 @@ def _not_acting(
     if incident is None:
         said.append("the members cannot be seen" if blind else "no trigger is raised")
         return tuple(said)
-    said += [f"{subject}: refused, {reason}" for subject, reason in incident.refusals.items()]
+    said += [f"{held.stage}: {held.text} ({held.reason})" for held in incident.refusals.values()]
     return tuple(said)
 
 

@@ -12,12 +12,12 @@ from lastack.engine import samples
 from lastack.kernel import descriptors, procfs
 
 UNSEEN = samples.Missing(
-    "not permitted: needs CAP_SYS_PTRACE to see which sockets it holds",
-    "run as root, or grant CAP_SYS_PTRACE",
+    "not permitted: needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH to see which sockets it holds",
+    "run as root, or grant both capabilities",
 )
 _NOBODY = samples.Missing(
-    "no process that can be seen holds the socket; it may live in another pid namespace",
-    "run on the host instead of in a container",
+    "no process that can be seen holds the socket; its owner is hidden, or lives in another pid namespace",
+    "run as root, on the host instead of in a container",
 )
 _FORGET_EVERY = 720
 """Looks until everything is asked anew (an hour at 5 s): a socket can be passed to an older process."""

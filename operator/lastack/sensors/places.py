@@ -64,7 +64,7 @@ def _pids(wanted: Wanted, missing: list[tuple[str, samples.Missing]]) -> frozens
     """The processes that were asked for and are there; None when any will do."""
     chosen: frozenset[samples.Pid] | None = None
     if wanted.pids is not None:
-        gone = {pid for pid in wanted.pids if isinstance(procfs.process(pid), samples.Missing)}
+        gone = {pid for pid in wanted.pids if procfs.is_gone(pid)}
         for pid in sorted(gone):
             why = samples.Missing(f"process {pid} does not exist", "give the pid of a running process: ps -e")
             missing.append((f"pid/{pid}", why))

@@ -223,8 +223,7 @@ def _missing_pids(
     """The selected processes that are not there, or that may not be looked into."""
     found = []
     for pid in sorted(pids or ()):
-        facts = procfs.process(pid)
-        if isinstance(facts, samples.Missing):
+        if procfs.is_gone(pid):
             found.append((f"pid/{pid}", samples.Missing(f"process {pid} does not exist (any more)")))
         elif pid in unseen:
             found.append((f"pid/{pid}", owners.UNSEEN))

@@ -15,10 +15,11 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from lastack import errors, ports
 from lastack.engine import outcomes
+from lastack.kernel import unix_sockets
 from lastack.runbook import canonical
 from lastack.stores import durable_files, peers, state_dir
 
@@ -223,7 +224,7 @@ def ask(where: state_dir.StateDir, verb: str, arguments: Mapping[str, str]) -> M
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
         connection.settimeout(ANSWER_WITHIN_SECONDS + SPEAK_WITHIN_SECONDS)
         try:
-            with _short_name(where) as name:
+            with unix_sockets.short_name(where.control_socket) as name:
                 connection.connect(name)
             # Who may not ask is told so, and is not listened to.
             with contextlib.suppress(BrokenPipeError):
@@ -273,7 +274,7 @@ def _listen(where: state_dir.StateDir) -> socket.socket:
         with durable_files.translated(where.control_socket):
             with contextlib.suppress(FileNotFoundError):
                 where.control_socket.unlink()
-            with _short_name(where) as name:
+            with unix_sockets.short_name(where.control_socket) as name:
                 listener.bind(name)
             where.control_socket.chmod(0o600)
             listener.listen(MOST_CONNECTIONS)
@@ -282,13 +283,3 @@ def _listen(where: state_dir.StateDir) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-@contextlib.contextmanager
-def _short_name(where: state_dir.StateDir) -> Iterator[str]:
-    """A name of the socket that fits into the 107 bytes of an address, however deep the directory lies."""
-    folder = os.open(where.path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{where.control_socket.name}"
-    finally:
-        os.close(folder)

@@ -17,6 +17,7 @@ import socket
 from typing import Any
 
 from lastack import errors
+from lastack.kernel import unix_sockets
 
 LONGEST_LINE = 65536
 _ANSWER_SECONDS = 2.0
@@ -66,7 +67,8 @@ def ask(path: pathlib.Path, word: str, **fields: str) -> dict[str, Any]:
     try:
         with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
             connection.settimeout(_ANSWER_SECONDS)
-            connection.connect(str(path))
+            with unix_sockets.short_name(path) as name:
+                connection.connect(name)
             connection.sendall(request)
             line = _read_line(connection)
     except TimeoutError as problem:

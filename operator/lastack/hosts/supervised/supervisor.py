@@ -20,6 +20,7 @@ from typing import Any
 
 from lastack import errors
 from lastack.hosts.supervised import janitors, lives, messages, specs
+from lastack.kernel import unix_sockets
 
 _PR_SET_CHILD_SUBREAPER = 36
 _ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -171,12 +172,13 @@ def bind(path: pathlib.Path) -> socket.socket:
         with contextlib.suppress(FileNotFoundError):
             if path.is_socket():
                 path.unlink()
-        listener.bind(str(path))
+        with unix_sockets.short_name(path) as name:
+            listener.bind(name)
     except OSError as problem:
         listener.close()
         raise errors.NotReachable(
             f"cannot listen at {path}: {problem}",
-            fix="choose a path of at most 107 bytes in a folder of your own",
+            fix="choose a path in a folder of your own",
         ) from problem
     finally:
         os.umask(mask)

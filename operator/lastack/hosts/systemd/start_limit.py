@@ -55,11 +55,11 @@ def refusal(limit: Limit, starts: Starts) -> str | None:
     if limit.interval is None or starts.latest is None:
         return (
             f"the unit may be started {limit.burst} times in all (StartLimitIntervalSec=infinity) and has been "
-            "started before; `systemctl reset-failed` sets its count back"
+            "started before: one more start could leave it failed and stopped"
         )
     left = quantities.short(limit.interval - starts.latest)
     return (
         f"the unit may be started {limit.burst} times within {quantities.short(limit.interval)}; it was last started "
         f"{quantities.short(starts.latest)} ago, and systemd does not tell how often before: "
-        f"one more start could leave it failed and stopped. Safe in {left}, or after `systemctl reset-failed`"
+        f"one more start could leave it failed and stopped. Safe in {left}"
     )
