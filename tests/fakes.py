@@ -97,6 +97,8 @@ class Ways:
     sysctls_refused: bool = False
     sysctls_fail: bool = False
     restores_fail: bool = False
+    restores_refused: bool = False
+    """For want of a right."""
     mute: bool = False
     """Members take their time to answer a probe."""
     fog: bool = False
@@ -250,6 +252,8 @@ class FakeWorks:
     def _give_back(self, lease: standings.Lease) -> ports.Restored:
         if self._ways.restores_fail:
             return outcomes.Failed("the namespace cannot be entered", happened=False)
+        if self._ways.restores_refused:
+            return outcomes.Refused(reasons.Reason.NOT_PERMITTED, "run as root")
         if self._ward.sysctls[lease.name] != lease.observed:
             return outcomes.Refused(reasons.Reason.ALREADY_DONE, "a later edit wins")
         self._ward.sysctls[lease.name] = lease.original

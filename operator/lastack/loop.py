@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from lastack import controls, ports, watches
 from lastack.engine import (
     absorptions,
+    actions,
     announcements,
     decisions,
     drafts,
@@ -20,6 +21,7 @@ from lastack.engine import (
     leases,
     outcomes,
     plans,
+    standings,
     thresholds,
 )
 from lastack.policy import valid, vocabulary
@@ -54,6 +56,7 @@ class Loop:
         self._unsaid: list[controls.Answer] = []
         self._before: instants.Now | None = None
         self._informed = False
+        self._said_owed: dict[actions.StepId, str] = {}
 
     def fastest(self) -> dt.timedelta:
         """How often the most often sampled target wants a look."""
@@ -191,12 +194,22 @@ class Loop:
             planned = self._world.ledger.folded.planned[step.id]
             self._owed += absorptions.absorb(planned, step, outcome, now)
         for lease, ended in works.restored():
-            if not isinstance(ended, outcomes.Failed):
+            if isinstance(ended, outcomes.Succeeded) or leases.is_over(ended):
                 self._owed.append(absorptions.given_back(lease, ended, now))
+            else:
+                self._say_owed(lease, ended, now)
         for request, answer in works.answers():
             watch = self._watches.get(valid.PolicyName(request.target))
             if watch is not None:
                 watch.answers[answer.member] = answer
+
+    def _say_owed(
+        self, lease: standings.Lease, ended: outcomes.Failed | outcomes.Refused, now: instants.Now
+    ) -> None:
+        """Say once per reason that a lease could not be given back; it is tried again in each tick."""
+        if self._said_owed.get(lease.step) != ended.text:
+            self._said_owed[lease.step] = ended.text
+            self._owed.append(absorptions.still_owed(lease, ended, now))
 
     def _clock_news(self, now: instants.Now) -> list[facts.Fact]:
         """A step of the wall clock, or a gap in which nothing was seen: every sustained count begins anew."""

@@ -87,16 +87,23 @@ def test_a_later_edit_wins_and_is_on_record() -> None:
     assert ("1024", []) == (story.ward.sysctls[wards.SOMAXCONN], story.leases())
 
 
-def test_a_lease_that_cannot_be_given_back_stays_owed() -> None:
-    """It is tried again until it works."""
+@pytest.mark.parametrize(
+    ("way", "why"),
+    [("restores_fail", "the namespace cannot be entered"), ("restores_refused", "run as root")],
+)
+def test_a_lease_that_cannot_be_given_back_stays_owed(way: str, why: str) -> None:
+    """It is said once per reason, and tried again until it works."""
     story = leased()
-    story.ways.restores_fail = True
+    setattr(story.ways, way, True)
     story.put()
     story.tick(5)
-    assert 1 == len(story.leases())
-    story.ways.restores_fail = False
+    assert ("4096", 1) == (story.ward.sysctls[wards.SOMAXCONN], len(story.leases()))
+    assert [f"net.core.somaxconn is 4096 and could not be given back, which stays owed: {why}"] == [
+        e.fact.text for e in story.of(Kind.NOTIFICATION_RAISED)
+    ]
+    setattr(story.ways, way, False)
     story.tick(2)
-    assert [] == story.leases()
+    assert ("128", []) == (story.ward.sysctls[wards.SOMAXCONN], story.leases())
 
 
 def test_a_lease_of_another_boot_is_over() -> None:

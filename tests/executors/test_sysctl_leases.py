@@ -291,3 +291,26 @@ def test_an_ordinary_user_is_told_that_it_is_not_permitted(near: worlds.Neighbou
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ("Refused not-permitted\n", "") == (done.stdout, done.stderr)
     assert "4096" == value_in(near.pid)
+
+
+NOBODY_GIVES_BACK = textwrap.dedent("""
+    import os, sys
+    sys.path[:0] = {path!r}
+    from tests.executors import test_sysctl_leases, worlds
+    with worlds.neighbour() as near:
+        lease = test_sysctl_leases.lease_on(near)
+        os.seteuid(65534)
+        found = test_sysctl_leases.leaser().restore(lease)
+        os.seteuid(0)
+    print(type(found).__name__, found.reason.value)
+""")
+
+
+def test_a_namespace_that_may_not_be_looked_at_is_not_taken_for_gone() -> None:
+    """The value still stands there, so that the lease stays owed."""
+    if os.geteuid() != 0:
+        pytest.fail("this test changes to nobody: run it as root")
+    root = pathlib.Path(__file__).parents[2]
+    code = NOBODY_GIVES_BACK.format(path=[str(root), str(root / "operator")])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ("Refused not-permitted\n", "") == (done.stdout, done.stderr)

@@ -10,7 +10,8 @@ import click
 
 from lastack import errors
 from lastack.cli import printing, state_access
-from lastack.engine import absorptions, outcomes, reasons, standings
+from lastack.engine import absorptions, outcomes, standings
+from lastack.engine import leases as due
 from lastack.stores import control, readings, state_dir
 
 _GIVEN_BACK_WITHIN_SECONDS = 15.0
@@ -55,7 +56,7 @@ def leases(state_dir: pathlib.Path, output: str) -> None:
 def restore(name: str | None, state_dir: pathlib.Path, output: str) -> int:
     """Give leased settings back: all, or the one called NAME. A value that somebody else wrote since is left alone.
 
-    Exit code 0 when nothing is leased any more, 3 when something could not be given back.
+    Exit status: 0 nothing is leased any more, 3 something could not be given back.
     """
     where = _existing(state_dir, output)
     try:
@@ -86,18 +87,13 @@ def _restore_alone(where: state_dir.StateDir, name: str | None) -> list[dict[str
     with state_access.writing(where) as book:
         for lease in _chosen(book.folded.leases, name):
             ended = keeper.restore(lease)
-            given = isinstance(ended, outcomes.Succeeded) or _is_over(ended)
-            if given and not isinstance(ended, outcomes.Failed):
+            given = False
+            if isinstance(ended, outcomes.Succeeded) or due.is_over(ended):
+                given = True
                 with book.transaction():
                     book.append([absorptions.given_back(lease, ended, clock.now())])
             said.append({"name": lease.name, "given": given, "text": ended.text})
     return said
-
-
-def _is_over(ended: outcomes.Failed | outcomes.Refused) -> bool:
-    """Whether there is nothing of ours left to give back; a missing right is none of these."""
-    gone = (reasons.Reason.ALREADY_DONE, reasons.Reason.NOT_FOUND)
-    return isinstance(ended, outcomes.Refused) and ended.reason in gone
 
 
 def _chosen(held: Mapping[tuple[int, str, str], standings.Lease], name: str | None) -> list[standings.Lease]:

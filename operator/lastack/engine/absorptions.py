@@ -65,6 +65,24 @@ def given_back(
     )
 
 
+def still_owed(
+    lease: standings.Lease, ended: outcomes.Failed | outcomes.Refused, now: instants.Now
+) -> facts.Fact:
+    """What to write about a lease that could not be given back: somebody has to make it possible."""
+    return facts.Fact(
+        kind=Kind.NOTIFICATION_RAISED,
+        at=now,
+        text=f"{lease.name} is {lease.observed} and could not be given back, which stays owed: {ended.text}",
+        incident=lease.incident,
+        policy=lease.policy,
+        target=lease.policy,
+        action=vocabulary.ActionKind.SYSCTL,
+        action_id=lease.step,
+        reason=ended.reason if isinstance(ended, outcomes.Refused) else None,
+        data={"name": lease.name, "namespace": lease.namespace, "why": ended.text},
+    )
+
+
 _HAPPENED: Mapping[type, str] = {
     outcomes.Happened: "yes",
     outcomes.NotHappened: "no",

@@ -1,9 +1,10 @@
-"""Which leases are to be given back now, and why. Pure; called by loop each tick."""
+"""Which leases are to be given back now, and whether one is. Pure; called by loop each tick, and by cli."""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from typing import TypeGuard
 
-from lastack.engine import instants, standings
+from lastack.engine import instants, outcomes, reasons, standings
 from lastack.policy import valid
 
 
@@ -33,3 +34,9 @@ def due(
         elif lease.until is not None and now.wall >= lease.until:
             found.append(Due(lease, f"its time is over since {instants.rfc3339(lease.until)}"))
     return found
+
+
+def is_over(ended: outcomes.Failed | outcomes.Refused) -> TypeGuard[outcomes.Refused]:
+    """Whether nothing of ours is left to give back. A missing right is no end: the value still stands, and is owed."""
+    gone = {reasons.Reason.ALREADY_DONE, reasons.Reason.NOT_FOUND}
+    return isinstance(ended, outcomes.Refused) and ended.reason in gone

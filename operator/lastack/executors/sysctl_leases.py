@@ -85,7 +85,10 @@ class SysctlLeaser:
 
     def restore(self, lease: standings.Lease) -> outcomes.Succeeded | outcomes.Failed | outcomes.Refused:
         """Give a lease back, by compare and swap; somebody else's later value is left alone."""
-        path = _path_into(lease.namespace, lease.pid) if procfs.boot_id() == lease.boot_id else None
+        try:
+            path = _path_into(lease.namespace, lease.pid) if procfs.boot_id() == lease.boot_id else None
+        except errors.NotPermitted as problem:
+            return outcomes.Refused(reasons.Reason.NOT_PERMITTED, problem.sentence)
         if path is None:
             return outcomes.Refused(
                 reasons.Reason.NOT_FOUND,
@@ -202,14 +205,26 @@ def _yielded(lease: standings.Lease, path: str) -> outcomes.Refused:
 
 
 def _path_into(inode: int, pid: int) -> str | None:
-    """A path into the namespace with this inode: of the process, of any other in it, or of a name."""
-    others = (netns.path_of(other) for other in procfs.pids())
+    """A path into the namespace with this inode: of the process, of any other in it, or of a name.
+
+    None: it is gone. Raises NotPermitted where it may be one of those that may not be looked at.
+    """
+    denied = 0
+    # pid 1 is hidden from root too where the machine's init stands outside; no member lives in its namespace.
+    others = (netns.path_of(other) for other in procfs.pids() if other != 1)
     for path in (netns.path_of(pid), netns.path_of("self"), *others, *map(str, _named())):
         try:
             if netns.identify(path).inode == inode:
                 return path
+        except errors.NotPermitted:
+            denied += 1
         except errors.WorldError:
             continue
+    if denied:
+        raise errors.NotPermitted(
+            f"network namespace {inode} may be one of those of {denied} processes that may not be looked at",
+            fix="run as root, with CAP_SYS_PTRACE",
+        )
     return None
 
 
