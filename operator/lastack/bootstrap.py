@@ -151,9 +151,12 @@ class HostProcess:
         """Everybody who follows the ledger: the log, the records, whoever looks on."""
         self._log.facts(news)
         touched = dict.fromkeys(fact.incident for fact in news if fact.incident is not None)
-        with contextlib.suppress(errors.StateUnusable), readings.reading(where) as reading:
-            for incident in touched:
-                records.write(where, incident, render.record(reading.incident(incident)[1]))
+        try:
+            with contextlib.suppress(errors.StateUnusable), readings.reading(where) as reading:
+                for incident in touched:
+                    records.write(where, incident, render.record(reading.incident(incident)[1]))
+        except Exception as defect:  # noqa: BLE001 - a record is derived from the ledger: it must not stop a healing
+            self._log.defect("the rendering of a record", defect)
         if self._on_facts is not None and news:
             self._on_facts(news)
 

@@ -152,7 +152,13 @@ class Loop:
 
     def _look(self, watch: watches.Watch, now: instants.Now) -> None:
         """Look at one target. A restart by others outside of an incident is a fact of its own: it counts too."""
+        seen = watch.census.missing is None
         restarted, target = watch.look(now), watch.policy.target_name
+        missing = watch.census.missing
+        if missing is not None and seen:
+            self._owed.append(announcements.lost(now, watch.policy, missing.why))
+        elif missing is None and not seen:
+            self._owed.append(announcements.found(now, watch.policy))
         if self._incident(target) is None:
             restart = vocabulary.ActionKind.ROLLING_RESTART
             ours = {plan.member for plan in self._unfinished(target) if plan.action is restart}

@@ -49,7 +49,7 @@ def demo(state_dir: pathlib.Path | None, output: str) -> None:
             tempfile.TemporaryDirectory(prefix="lastack-demo-", ignore_cleanup_errors=True) as folder,
         ):
             namespaces.enter_own()
-            log = stack.enter_context((place / "lastack.log").open("a", encoding="utf-8"))
+            log = stack.enter_context(open(place / "lastack.log", "a", encoding="utf-8", opener=_private))
             logs.set_up(json=False, to=log)
             screen.introduce(pair, policy, place)
             seen = demo_stories.play(screen, pair, policy, state_dir=place, folder=pathlib.Path(folder))
@@ -61,6 +61,11 @@ def demo(state_dir: pathlib.Path | None, output: str) -> None:
     screen.conclude(verdict, seen, place, program)
     if verdict.problems:
         raise click.exceptions.Exit(1)
+
+
+def _private(path: str, flags: int) -> int:
+    """Like everything in a state directory, the log is for its owner."""
+    return os.open(path, flags, 0o600)
 
 
 def _record(place: pathlib.Path, seen: demo_verdicts.Seen) -> pathlib.Path | None:

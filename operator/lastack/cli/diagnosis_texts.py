@@ -5,12 +5,12 @@ Called by cli.diagnose; prints through cli.printing.
 
 import collections
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from lastack import quantities
 from lastack.cli import diagnosis_documents, printing
 from lastack.engine import findings
-from lastack.policy import vocabulary
+from lastack.policy import sysctls, vocabulary
 
 _TONES = {
     vocabulary.Severity.CRITICAL: printing.Tone.BAD,
@@ -32,7 +32,8 @@ def show(answer: diagnosis_documents.Answer) -> None:
     if not answer.items:
         printing.text("no listeners" if not answer.missing else "nothing could be seen")
     _show_missing(diagnosis_documents.missing_rows(answer))
-    printing.text()
+    if others or not answer.items:
+        printing.text()
     printing.text(_total(answer, sick))
 
 
@@ -53,7 +54,7 @@ def _show_sick(item: diagnosis_documents.Diagnosed) -> None:
         left = len(look.listener.peers) - len(named) + look.listener.peers_omitted
         _list("CLOSE_WAIT by peer", [", ".join(named) + (f" and {left} more" if left else "")])
     _list("can help", [_remedy_text(each) for each in found.can_help])
-    _list("cannot help", list(_grouped(found.cannot_help)))
+    _show_in_vain(found)
     printing.text()
 
 
@@ -116,12 +117,15 @@ def _cause_text(cause: findings.Cause) -> str:
     return " ".join(part for part in [*parts, counted] if part)
 
 
-def _grouped(remedies: Iterable[findings.Remedy]) -> Iterable[str]:
-    """Remedies with the same reason on one line."""
+def _show_in_vain(found: findings.Finding) -> None:
+    """What cannot help: those with the same reason on one line, and what is left to be done said once."""
+    unmet = sysctls.UNMET[found.code]
     reasons: dict[str, list[str]] = collections.defaultdict(list)
-    for each in remedies:
-        reasons[each.why].append(each.remedy)
-    return (f"{', '.join(names)}: {why}" for why, names in reasons.items())
+    for each in found.cannot_help:
+        reasons[each.why.replace(f"; {unmet}", "")].append(each.remedy)
+    said_once = any(unmet in each.why for each in found.cannot_help)
+    title = f"cannot help, because {unmet.removeprefix('here ')}" if said_once else "cannot help"
+    _list(title, [f"{', '.join(names)}: {why}" for why, names in reasons.items()])
 
 
 def _remedy_text(remedy: findings.Remedy) -> str:
@@ -131,7 +135,8 @@ def _remedy_text(remedy: findings.Remedy) -> str:
 def _list(title: str, entries: Sequence[str]) -> None:
     if not entries:
         return
-    printing.text(f"{_INDENT}{printing.tinted(title, printing.Tone.QUIET)}")
+    for line in textwrap.wrap(title, printing.width() - len(_INDENT)):
+        printing.text(f"{_INDENT}{printing.tinted(line, printing.Tone.QUIET)}")
     for entry in entries:
         _paragraph(entry, f"{_INDENT}- ", f"{_INDENT}  ")
 

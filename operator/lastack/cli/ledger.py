@@ -26,7 +26,7 @@ def ledger_group() -> None:
 def verify(file: pathlib.Path | None, state_dir: pathlib.Path, output: str) -> int:
     """Check the hash chain of the ledger, or of an exported FILE (- is stdin).
 
-    Exit code 0 when every entry holds; 1 when one does not, which is named; 3 when there is no ledger.
+    Exit status: 0 every entry holds, 1 one does not and is named, 3 there is no ledger.
     """
     if file is None:
         with state_access.reading(state_dir, output, "LedgerVerification", {"ok": None}) as reading:

@@ -60,7 +60,9 @@ def output_option(*formats: str) -> Callable[[F], F]:
         type=click.Choice(formats),
         default=formats[0],
         show_default=True,
-        help="How to print the answer on stdout.",
+        help=f"{formats[0]} for people, the others for programs."
+        if formats[0] == "text"
+        else "For programs.",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from lastack import bootstrap, errors, settings
+from lastack import errors, settings
 from lastack.observability import logs
 
 
@@ -38,6 +38,8 @@ def run(policy_dir: pathlib.Path | None, state_dir: pathlib.Path | None, config:
     Without a policy that says `mode: enforce` nothing is changed, and everything that would have been is on record.
     SIGHUP reads the policies again; SIGTERM or Ctrl-C ends within five seconds, between steps.
     """
+    from lastack import bootstrap  # wires every adapter, which `--help` does without
+
     configured = _configured(config, policy_dir, state_dir)
     logs.set_up(json=not sys.stderr.isatty())
     stop = threading.Event()

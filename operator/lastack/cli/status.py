@@ -25,8 +25,8 @@ _TONES = {
 def status(context: click.Context, state_dir: pathlib.Path, output: str) -> None:
     """Show what lastack sees, and why it does or does not act.
 
-    Exit code 0 when every member is well, 1 when one is not, 3 when no lastack runs on this state directory, or
-    when it sees none of its targets.
+    Exit status: 0 every member is well, 1 one is not, 3 no lastack runs on this state directory, or it sees none
+    of its targets.
     """
     where = _existing(state_dir, output)
     try:

@@ -75,6 +75,29 @@ def looked_away(now: instants.Now, gap: dt.timedelta) -> facts.Fact:
     return facts.Fact(Kind.CLOCK_STEPPED, now, text, data={"gap": f"{gap.total_seconds():.3f}"})
 
 
+def lost(now: instants.Now, policy: valid.Policy, why: str) -> facts.Fact:
+    """The members of a target cannot be seen any more; until they are, nothing is concluded about them."""
+    text = f"the members of {policy.target_name} cannot be seen: {why}"
+    return _of_target(Kind.TARGET_LOST, now, policy, text)
+
+
+def found(now: instants.Now, policy: valid.Policy) -> facts.Fact:
+    """The members of a target are seen again."""
+    return _of_target(Kind.TARGET_FOUND, now, policy, f"the members of {policy.target_name} are seen again")
+
+
+def _of_target(kind: facts.FactKind, now: instants.Now, policy: valid.Policy, text: str) -> facts.Fact:
+    return facts.Fact(
+        kind,
+        now,
+        text,
+        policy=policy.name,
+        policy_hash=policy.digest,
+        mode=policy.mode,
+        target=policy.target_name,
+    )
+
+
 def restarted(
     now: instants.Now,
     policy: valid.Policy,

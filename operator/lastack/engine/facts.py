@@ -20,6 +20,8 @@ class FactKind(enum.StrEnum):
     POLICY_LOADED = "policy.loaded"
     POLICY_REMOVED = "policy.removed"
     POLICY_REJECTED = "policy.rejected"
+    TARGET_LOST = "target.lost"
+    TARGET_FOUND = "target.found"
     INCIDENT_OPENED = "incident.opened"
     INCIDENT_FIRED = "incident.fired"
     INCIDENT_ESCALATED = "incident.escalated"

@@ -22,6 +22,7 @@ _LOUD = frozenset(
         facts.FactKind.ACTION_INTERRUPTED,
         facts.FactKind.EVIDENCE_MISSED,
         facts.FactKind.POLICY_REJECTED,
+        facts.FactKind.TARGET_LOST,
         facts.FactKind.NOTIFICATION_RAISED,
     }
 )

@@ -19,6 +19,7 @@ _LABELS: Mapping[facts.FactKind, str] = {
     Kind.INCIDENT_EXHAUSTED: "handed over",
     Kind.INCIDENT_ABANDONED: "abandoned",
     Kind.MEMBER_SICKENED: "sick",
+    Kind.MEMBER_JOINED: "joined",
     Kind.MEMBER_RESTARTED: "restarted by others",
     Kind.MEMBER_VERIFIED: "verified",
     Kind.EVIDENCE_STORED: "evidence",

@@ -239,7 +239,7 @@ def ask(where: state_dir.StateDir, verb: str, arguments: Mapping[str, str]) -> M
             holder = state_dir.holder_of(where) or "the process on the state directory"
             raise errors.NotReachable(f"{holder} does not answer on {where.control_socket}") from None
         except OSError as error:
-            raise errors.NotReachable(f"no lastack runs on {where.path} ({error.strerror})") from None
+            raise errors.NotReachable(f"no lastack runs on {where.path}") from error
     if not line.endswith(b"\n"):
         raise errors.NotReachable(f"the lastack on {where.path} ended before it answered")
     answer = json.loads(line)
