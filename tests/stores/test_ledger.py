@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import textwrap
 import pytest
 
 from lastack import errors
-from lastack.runbook import chain
+from lastack.runbook import chain, entries
 from lastack.stores import ledger, readings, state_dir
 from tests.stores import given
 
@@ -187,3 +188,55 @@ def test_a_kill_in_the_middle_leaves_whole_transactions(where: state_dir.StateDi
 def where_is(where: state_dir.StateDir) -> int:
     """How far the daily files are, in bytes."""
     return sum(path.stat().st_size for path in where.day_folder.iterdir())
+
+
+def behind_its_back(where: state_dir.StateDir, statement: str, *values: object) -> None:
+    """Change the entries as somebody with a database tool would."""
+    with contextlib.closing(sqlite3.connect(where.database)) as connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute(statement, values)
+        connection.commit()
+
+
+def test_a_database_that_was_cut_at_its_end_does_not_verify(
+    where: state_dir.StateDir, book: ledger.SqliteLedger
+) -> None:
+    """Its own chain holds as far as it goes; the daily files know better."""
+    given.write(book, [given.said("one"), given.said("two"), given.said("three")])
+    behind_its_back(where, "DELETE FROM entries WHERE seq > 2")
+    with readings.reading(where) as reading:
+        found = reading.verify()
+    assert isinstance(found, chain.Broken)
+    assert (3, "the ledger was cut after entry 2: its daily files go on to entry 3") == (
+        found.seq,
+        found.what,
+    )
+
+
+def test_a_database_whose_chain_was_made_anew_does_not_verify(
+    where: state_dir.StateDir, book: ledger.SqliteLedger
+) -> None:
+    """An edited entry with a hash to match holds by itself; the copy has another one."""
+    given.write(book, [given.said("one"), given.said("two")])
+    first, _ = given.lines(where)
+    other = entries.to_line(chain.link(chain.head_of(entries.from_line(first)), given.said("forged")))
+    behind_its_back(where, "UPDATE entries SET line = ? WHERE seq = 2", other)
+    with readings.reading(where) as reading:
+        found = reading.verify()
+    assert isinstance(found, chain.Broken)
+    assert (2, "entry 2 is another one in the daily files: one of the two was made anew") == (
+        found.seq,
+        found.what,
+    )
+
+
+def test_a_ledger_without_its_daily_files_verifies(
+    where: state_dir.StateDir, book: ledger.SqliteLedger
+) -> None:
+    """They are a copy: what is not there proves nothing."""
+    given.write(book, [given.said("one")])
+    for path in where.day_folder.iterdir():
+        path.unlink()
+    with readings.reading(where) as reading:
+        assert isinstance(reading.verify(), chain.Intact)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 from collections.abc import Iterator, Mapping
 
 from lastack import errors
 from lastack.engine import facts, outcomes
 from lastack.runbook import canonical, chain, entries, folds, listings
-from lastack.stores import database, state_dir
+from lastack.stores import database, day_files, state_dir
 
 
 class Reading:
@@ -16,6 +17,7 @@ class Reading:
 
     def __init__(self, where: state_dir.StateDir) -> None:
         self._path = where.database
+        self._days = day_files.DayFiles(where.day_folder)
         self._connection = database.open_for_reading(where.database)
         with database.told(self._path):
             self._connection.execute("BEGIN")
@@ -36,7 +38,11 @@ class Reading:
                 yield entry.fact
 
     def verify(self) -> chain.Intact | chain.Broken:
-        """Check the chain from the first entry. What SQLite itself cannot read is a broken chain."""
+        """Check the chain from the first entry, and that it goes as far as the daily files, which follow it.
+
+        What SQLite itself cannot read is a broken chain.
+        """
+        copied = self._copied()  # before the database, which is never behind them
         good: list[int] = [0]
 
         def counted() -> Iterator[bytes]:
@@ -45,9 +51,30 @@ class Reading:
                 good[0] += 1
 
         try:
-            return chain.verify(counted(), chain.Head())
+            found = chain.verify(counted(), chain.Head())
+            return self._compared(found, copied) if isinstance(found, chain.Intact) else found
         except errors.StateDamaged as damage:
             return chain.Broken(good[0] + 1, good[0] + 1, damage.message, chain.Head())
+
+    def _copied(self) -> chain.Head:
+        """How far the daily files go; nowhere when they cannot be read, since they are but a copy."""
+        try:
+            newest = collections.deque(self._days.lines(), maxlen=1)
+            return day_files.head_of(newest[0]) if newest else chain.Head()
+        except errors.WorldError:
+            return chain.Head()
+
+    def _compared(self, found: chain.Intact, copied: chain.Head) -> chain.Intact | chain.Broken:
+        """The chain, unless the daily files know entries that it lacks or has otherwise: it was cut or made anew."""
+        if copied.seq > found.head.seq:
+            what = f"the ledger was cut after entry {found.head.seq}: its daily files go on to entry {copied.seq}"
+            return chain.Broken(found.head.seq + 1, found.count + 1, what, found.head)
+        for line in self.lines(copied.seq - 1) if copied.seq else ():
+            if day_files.head_of(line) == copied:
+                break
+            what = f"entry {copied.seq} is another one in the daily files: one of the two was made anew"
+            return chain.Broken(copied.seq, copied.seq, what, found.head)
+        return found
 
     def folded(self) -> folds.Folded:
         """The sum of all entries, closed incidents included. Raises StateDamaged where the chain does not hold."""
