@@ -124,7 +124,7 @@ def _show_in_vain(found: findings.Finding) -> None:
     for each in found.cannot_help:
         reasons[each.why.replace(f"; {unmet}", "")].append(each.remedy)
     said_once = any(unmet in each.why for each in found.cannot_help)
-    title = f"cannot help, because {unmet.removeprefix('here ')}" if said_once else "cannot help"
+    title = f"cannot help: {unmet.removeprefix('here ')}" if said_once else "cannot help"
     _list(title, [f"{', '.join(names)}: {why}" for why, names in reasons.items()])
 
 
