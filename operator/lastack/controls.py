@@ -19,6 +19,7 @@ class View:
     folded: folds.Folded
     watches: tuple[watches.Watch, ...]
     running: Mapping[actions.StepId, str]
+    disk_full: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def answer(request: ports.ControlRequest, view: View) -> Answer:
 
 def _status(request: ports.ControlRequest, view: View) -> Answer:
     seen = [(watch.policy, watch.census, watch.judged) for watch in view.watches]
-    document = status.document(view.now, view.folded, seen, view.running)
+    document = status.document(view.now, view.folded, seen, view.running, view.disk_full)
     return Answer(lambda: request.reply(document))
 
 

@@ -114,7 +114,8 @@ class Loop:
     def view(self, now: instants.Now) -> controls.View:
         """What a person may ask about, at this instant."""
         folded = self._world.ledger.folded
-        return controls.View(now, folded, tuple(self._watches.values()), self._world.works.running())
+        full = self._world.ledger.standing(None, now).disk_full
+        return controls.View(now, folded, tuple(self._watches.values()), self._world.works.running(), full)
 
     def _decide(
         self, due: Sequence[watches.Watch], now: instants.Now

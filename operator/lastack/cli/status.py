@@ -74,6 +74,10 @@ def _print_holds(document: Mapping[str, Any]) -> None:
         printing.text(
             f"{printing.tinted('paused', printing.Tone.WARN)} by {pause['actor']}, {until}: {pause['reason']}"
         )
+    if document["diskFull"]:
+        printing.text(
+            f"{printing.tinted('disk full', printing.Tone.BAD)}: {printing.plain(document['diskFull'])}"
+        )
     for lease in document["leases"]:
         until = lease["until"] or "until it is given back"
         printing.text(f"leased {lease['name']} = {lease['value']} (was {lease['original']}), {until}")

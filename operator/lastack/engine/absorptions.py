@@ -90,6 +90,10 @@ _HAPPENED: Mapping[type, str] = {
 }
 
 
+def _was_written(outcome: outcomes.Succeeded | outcomes.Failed) -> bool:
+    return isinstance(outcome, outcomes.Succeeded) or outcome.happened
+
+
 def _end(planned: facts.Fact, outcome: outcomes.Outcome, now: instants.Now) -> facts.Fact:
     match outcome:
         case outcomes.Succeeded():
@@ -109,7 +113,8 @@ def _left_behind(
     match step.work:
         case actions.DumpSeries():
             return (_evidence(planned, outcome, now),)
-        case actions.SysctlWrite() if isinstance(outcome, outcomes.Succeeded):
+        case actions.SysctlWrite() if not isinstance(outcome, outcomes.Refused) and _was_written(outcome):
+            # Also a write that failed half-way is owed: to give it back is by compare and swap, and harms nothing.
             observed = str(outcome.facts.get("observed", step.work.value))
             return (_leased(planned, step.work, observed, now),)
         case _:

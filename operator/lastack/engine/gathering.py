@@ -25,7 +25,7 @@ def _gather_stage(draft: drafts.Draft, stage: valid.Stage, settings: valid.Threa
         step_id = draft.step_id(stage, member.name, member.incarnation or "")
         if draft.incident.step(step_id) is not None:
             continue
-        if any(step.kind is vocabulary.ActionKind.THREAD_DUMP for step in draft.incident.running()):
+        if _one_is_taken(draft, settings):
             return
         held = guards.refusal(draft.situation(stage, member))
         if held is not None:
@@ -36,6 +36,15 @@ def _gather_stage(draft: drafts.Draft, stage: valid.Stage, settings: valid.Threa
             f"Take {settings.count} thread dumps of {member.name}, {quantities.short(settings.every)} apart"
         )
         draft.plan(stage, draft.step(stage, step_id, member, work), text)
+
+
+def _one_is_taken(draft: drafts.Draft, settings: valid.ThreadDump) -> bool:
+    """Whether a dump runs, one at a time; a series that does not end holds up the others for `waitAtMost` only."""
+    return any(
+        step.kind is vocabulary.ActionKind.THREAD_DUMP
+        and draft.at.now.since(step.planned) < settings.wait_at_most
+        for step in draft.incident.running()
+    )
 
 
 def give_up_waiting(draft: drafts.Draft, member: censuses.Member) -> None:

@@ -26,7 +26,11 @@ Seen = tuple[valid.Policy, censuses.Census, Mapping[actions.MemberName, judgemen
 
 
 def document(
-    now: instants.Now, folded: folds.Folded, seen: Sequence[Seen], running: Mapping[actions.StepId, str]
+    now: instants.Now,
+    folded: folds.Folded,
+    seen: Sequence[Seen],
+    running: Mapping[actions.StepId, str],
+    disk_full: str | None = None,
 ) -> dict[str, Json]:
     """The status: what holds everything, then each target with its members and what holds it."""
     standing = folded.standing(None, now)
@@ -37,6 +41,7 @@ def document(
         "observedAt": instants.rfc3339(now.wall),
         "since": instants.rfc3339(standing.started.wall),
         "lastSeq": folded.head.seq,
+        "diskFull": disk_full,
         "paused": None
         if pause is None
         else {
