@@ -189,8 +189,17 @@ class Ward:
             ready=patient.up,
             age=self.clock.steady - patient.born if patient.up else None,
             state="running" if patient.up else "stopped",
-            hold=patient.hold,
+            hold=patient.hold or self._busy(patient),
         )
+
+    def job_of(self, member: actions.MemberName) -> Job | None:
+        """The replacement that is under way."""
+        return next((job for job in self.jobs.values() if job.member == member and not job.ended), None)
+
+    def _busy(self, patient: Patient) -> censuses.Hold | None:
+        if self.job_of(patient.name) is None:
+            return None
+        return censuses.Hold(reasons.Reason.CHANGE_IN_PROGRESS, f"{patient.name} is being replaced")
 
     def looks(self, pids: frozenset[int]) -> tuple[samples.Look, ...]:
         """What can be seen of these processes."""
@@ -280,11 +289,16 @@ class FakeHost:
         self, member: actions.MemberName, expected: actions.Incarnation, step: actions.StepId
     ) -> ports.Begun | ports.AlreadyReplaced | ports.HostRefused:
         """Ask for a replacement; twice with one step is once."""
-        if step in self._ward.jobs:
-            return ports.Begun()
+        self._ward.pass_time()
         patient = self._ward.patients.get(member)
-        if patient is None or patient.life != expected:
-            return ports.AlreadyReplaced(patient.life if patient else None)
+        if patient is None:
+            return ports.HostRefused(reasons.Reason.NOT_FOUND, f"no member is called {member}")
+        running = self._ward.job_of(member)
+        if running is not None:
+            busy = ports.HostRefused(reasons.Reason.CHANGE_IN_PROGRESS, f"{member} is being replaced")
+            return ports.Begun() if running.step == step else busy
+        if patient.life != expected:
+            return ports.AlreadyReplaced(patient.life)
         cure = patient.cures.pop(0) if patient.cures else Cure.WELL
         if cure is Cure.REFUSED:
             return ports.HostRefused(

@@ -199,6 +199,7 @@ def check_restart(story: stories.Story, planned: entries.Entry) -> None:
         if isinstance(treated, tuple) and name in treated:
             assert fact.at.wall + limits.cooldown <= now
     others = [patient for patient in story.ward.patients.values() if patient.name != name]
+    assert isinstance(limits.min_available, int)
     assert sum(patient.up for patient in others) >= limits.min_available
     ended = {fact.action_id for fact in past if fact.kind in ENDS}
     running = {f.action_id for f in past if f.kind is Kind.ACTION_PLANNED and f.action is RESTART} - ended
