@@ -13,7 +13,6 @@ from tests.engine import makers, stories
 
 Kind = facts.FactKind
 Health = wards.Health
-EVIDENCE = ["action.planned", "action.succeeded", "evidence.stored"]
 
 
 def test_a_new_life_that_does_not_listen_stops_the_rollout() -> None:
