@@ -12,6 +12,7 @@ from lastack import errors, quantities
 from lastack.engine import (
     actions,
     drafts,
+    endings,
     facts,
     findings,
     gathering,
@@ -80,7 +81,7 @@ def abandon(incident: incidents.Incident, now: instants.Now, why: str) -> tuple[
 
 
 def _begin(at: Circumstances) -> Decision:
-    raised = [judged for judged in _judged(at) if judged.pending]
+    raised = [judged for judged in at.living() if judged.pending]
     if not raised:
         return Decision()
     worst = min((j.worst for j in raised if j.worst is not None), key=_rank, default=None)
@@ -105,15 +106,6 @@ def _begin(at: Circumstances) -> Decision:
         return Decision()
     later = decide(opened, at)
     return dataclasses.replace(later, news=(fact, *later.news))
-
-
-def _judged(at: Circumstances) -> list[judgements.Judgement]:
-    """The judgements of the members that are there, in the life that they are in."""
-    return [
-        at.judged[member.name]
-        for member in at.census.members
-        if member.name in at.judged and at.judged[member.name].incarnation == member.incarnation
-    ]
 
 
 def _why_raised(raised: list[judgements.Judgement], worst: findings.Finding) -> str:
@@ -146,7 +138,7 @@ def _notice_restarts(draft: drafts.Draft) -> None:
 
 
 def _notice_sick(draft: drafts.Draft) -> None:
-    for judged in _judged(draft.at):
+    for judged in draft.at.living():
         worst = judged.worst
         if not judged.firing or worst is None or judged.member in draft.incident.sick:
             continue
@@ -160,27 +152,27 @@ def _notice_sick(draft: drafts.Draft) -> None:
 
 
 def _suspected(draft: drafts.Draft) -> None:
-    if any(judged.firing for judged in _judged(draft.at)):
+    if any(judged.firing for judged in draft.at.living()):
         names = ", ".join(draft.incident.sick)
         draft.say(facts.FactKind.INCIDENT_FIRED, f"{names}: the symptom lasted for sustainedFor")
         _remediating(draft)
         return
-    if not _end_if_down(draft):
+    if not endings.end_if_down(draft):
         text = "the symptom went by itself before anything was done"
-        _resolve_if_quiet(draft, incidents.OutcomeCode.RECOVERED_UNAIDED, text)
+        endings.resolve_if_quiet(draft, incidents.OutcomeCode.RECOVERED_UNAIDED, text)
 
 
 def _remediating(draft: drafts.Draft) -> None:
     """Climb until a rung works, is held, or the ladder ends. Each pass of the loop leaves one rung for good."""
     if not draft.incident.acted and not draft.incident.running():
         text = "the symptom went by itself; nothing that was done can have helped"
-        if _resolve_if_quiet(draft, incidents.OutcomeCode.RECOVERED_UNAIDED, text):
+        if endings.resolve_if_quiet(draft, incidents.OutcomeCode.RECOVERED_UNAIDED, text):
             return
-    if _end_if_down(draft):
+    if endings.end_if_down(draft):
         return
     while draft.incident.phase is ladder.Phase.REMEDIATING:
         if draft.incident.stage >= len(draft.rungs):
-            _exhaust(draft, "no further stage is left")
+            endings.exhaust(draft, "no further stage is left")
             return
         stage = draft.rungs[draft.incident.stage]
         rung = _climb(draft, stage)
@@ -188,7 +180,7 @@ def _remediating(draft: drafts.Draft) -> None:
             return
         if rung.standing is rungs.Standing.SKIPPED and not _somebody_sick(draft):
             text = "the symptom went while the next act was held; whether what was done has helped cannot be told"
-            _resolve_if_quiet(draft, incidents.OutcomeCode.INCONCLUSIVE, text)
+            endings.resolve_if_quiet(draft, incidents.OutcomeCode.INCONCLUSIVE, text)
             return
         if rung.standing is rungs.Standing.DONE and _acted_since_settled(draft, stage):
             text = f"{rung.text}; settling for {quantities.short(stage.settle)}"
@@ -225,7 +217,7 @@ def _somebody_sick(draft: drafts.Draft) -> bool:
 def _escalate(draft: drafts.Draft, stage: valid.Stage, rung: rungs.Rung) -> None:
     following = draft.incident.stage + 1
     if following >= len(draft.rungs):
-        _exhaust(draft, rung.text)
+        endings.exhaust(draft, rung.text)
         return
     after = draft.rungs[following]
     draft.say(
@@ -236,68 +228,49 @@ def _escalate(draft: drafts.Draft, stage: valid.Stage, rung: rungs.Rung) -> None
     )
 
 
-def _exhaust(draft: drafts.Draft, why: str) -> None:
-    draft.say(
-        facts.FactKind.INCIDENT_EXHAUSTED,
-        f"the ladder ends here, handed to a human: {why}",
-        data={"why": why},
-    )
-    what = f"{draft.at.policy.target_name} needs a human: {draft.incident.diagnosis}, {why}"
-    draft.say(facts.FactKind.NOTIFICATION_RAISED, what, data={"why": why})
-
-
 def _settling(draft: drafts.Draft) -> None:
     stage = draft.rungs[draft.incident.stage]
     if draft.at.now.since(draft.incident.phase_since) < stage.settle:
         return
-    if any(judged.firing for judged in _judged(draft.at)):
+    if any(judged.firing for judged in draft.at.living()):
         draft.say(
             facts.FactKind.INCIDENT_FIRED,
             f"after {quantities.short(stage.settle)} the symptom is still there",
         )
         _remediating(draft)
         return
-    if _quiet_for(draft) is not None:
+    if endings.quiet_for(draft) is not None:
         text = f"the symptom is gone {quantities.short(stage.settle)} after acting; watching whether it stays away"
         draft.say(facts.FactKind.INCIDENT_SETTLED, text, stage=stage, data={"settling": False})
         return
-    _end_if_down(draft)
+    endings.end_if_down(draft)
 
 
 def _recovering(draft: drafts.Draft) -> None:
-    if any(judged.firing for judged in _judged(draft.at)):
+    if any(judged.firing for judged in draft.at.living()):
         draft.say(facts.FactKind.INCIDENT_FIRED, "the symptom came back while it was being watched")
         _remediating(draft)
         return
-    if _end_if_down(draft):
+    if endings.end_if_down(draft):
         return
     answered = [rungs.answers(draft, name, draft.incident.phase_since) for name in draft.incident.treated]
     if not draft.incident.acted:
         text = "the symptom went by itself; nothing was done"
-        _resolve_if_quiet(draft, incidents.OutcomeCode.RECOVERED_UNAIDED, text)
+        endings.resolve_if_quiet(draft, incidents.OutcomeCode.RECOVERED_UNAIDED, text)
         return
     if not all(answered):
         waited = draft.at.now.since(draft.incident.phase_since)
-        if waited >= 2 * _clear_for(draft.at.policy):
+        if waited >= 2 * endings.clear_for(draft.at.policy):
             text = "the symptom is gone, but the probe does not pass: a human should look"
-            _resolve_if_quiet(draft, incidents.OutcomeCode.INEFFECTIVE, text)
+            endings.resolve_if_quiet(draft, incidents.OutcomeCode.INEFFECTIVE, text)
         return
-    traffic = draft.at.policy.probe is not None or any(judged.traffic for judged in _judged(draft.at))
+    traffic = draft.at.policy.probe is not None or any(judged.traffic for judged in draft.at.living())
     if traffic:
-        text = "queue, progress and open files are well" + _probed(draft)
-        _resolve_if_quiet(draft, incidents.OutcomeCode.VERIFIED, text)
+        text = "queue, progress and open files are well" + endings.probed(draft)
+        endings.resolve_if_quiet(draft, incidents.OutcomeCode.VERIFIED, text)
         return
     text = "the symptom is gone; without a probe or traffic nobody can say that the service serves"
-    _resolve_if_quiet(draft, incidents.OutcomeCode.INCONCLUSIVE, text)
-
-
-def _probed(draft: drafts.Draft) -> str:
-    if draft.at.policy.probe is None:
-        return ", and connections are being accepted"
-    said = [
-        f"{name} {draft.at.answers[name].text}" for name in draft.incident.treated if name in draft.at.answers
-    ]
-    return f", and the probe answers ({', '.join(said)})"
+    endings.resolve_if_quiet(draft, incidents.OutcomeCode.INCONCLUSIVE, text)
 
 
 def _exhausted(draft: drafts.Draft) -> None:
@@ -308,82 +281,7 @@ def _exhausted(draft: drafts.Draft) -> None:
             incidents.OutcomeCode.RECOVERED_UNAIDED,
             "the symptom went by itself; lastack did nothing",
         )
-    _resolve_if_quiet(draft, outcome, text)
-
-
-def _resolve_if_quiet(draft: drafts.Draft, outcome: incidents.OutcomeCode, text: str) -> bool:
-    """Close the incident when nothing was raised for `clearFor` on any member, and nothing runs any more."""
-    quiet = _quiet_for(draft)
-    if quiet is None or quiet < _clear_for(draft.at.policy) or draft.incident.running():
-        return False
-    _resolve(draft, outcome, text)
-    return True
-
-
-def _resolve(draft: drafts.Draft, outcome: incidents.OutcomeCode, text: str) -> None:
-    unknown = [m.name for m in draft.at.census.members if _calm(draft, m.name) is None]
-    if unknown:
-        text = f"{text}; nothing is known of {', '.join(unknown)}"
-    lasted = quantities.short(
-        dt.timedelta(seconds=round(draft.at.now.since(draft.incident.opened_at).total_seconds()))
-    )
-    treated: tuple[str, ...] = draft.incident.treated
-    data: dict[str, outcomes.Json] = {"outcome": str(outcome), "treated": treated, "lasted": lasted}
-    draft.say(facts.FactKind.INCIDENT_RESOLVED, f"{text}; the incident lasted {lasted}", data=data)
-
-
-def _end_if_down(draft: drafts.Draft) -> bool:
-    """End what would wait for ever: a member of this incident does not run, by its host's word, and nobody is sick.
-
-    A human is called when lastack had acted on it. A change in progress, as a restart by somebody else, is awaited.
-    """
-    involved = [member for member in draft.at.census.members if member.name in _involved(draft)]
-    down = [member.name for member in involved if member.incarnation is None and member.hold is None]
-    seen = [member for member in involved if _calm(draft, member.name) is not None]
-    waited = draft.at.now.since(draft.incident.phase_since)
-    if (
-        not down
-        or len(down) + len(seen) < len(involved)
-        or draft.at.census.missing is not None
-        or draft.incident.running()
-        or waited < _clear_for(draft.at.policy)
-    ):
-        return False
-    why = f"{', '.join(down)} {'does' if len(down) == 1 else 'do'} not run any more"
-    if not set(down) & set(draft.incident.treated):
-        _resolve(draft, incidents.OutcomeCode.INCONCLUSIVE, f"{why}; what ailed it cannot be told")
-        return True
-    if draft.incident.phase is not ladder.Phase.REMEDIATING:
-        draft.say(facts.FactKind.INCIDENT_FIRED, f"{why}, after lastack acted")
-    _exhaust(draft, why)
-    return True
-
-
-def _involved(draft: drafts.Draft) -> set[actions.MemberName]:
-    return {*draft.incident.suspects, *draft.incident.sick, *draft.incident.treated}
-
-
-def _quiet_for(draft: drafts.Draft) -> dt.timedelta | None:
-    """How long nothing has been raised on any member, None while something is, or cannot be told.
-
-    A member that had no part in this and cannot be told about holds nothing: it may be stopped, or never be seen.
-    """
-    if any(judged.pending for judged in _judged(draft.at)):
-        return None
-    spans = {member.name: _calm(draft, member.name) for member in draft.at.census.members}
-    if any(span is None and name in _involved(draft) for name, span in spans.items()):
-        return None
-    return min((span for span in spans.values() if span is not None), default=None)
-
-
-def _calm(draft: drafts.Draft, name: actions.MemberName) -> dt.timedelta | None:
-    """How long nothing has been raised on one member."""
-    found = (judged for judged in _judged(draft.at) if judged.member == name)
-    return next((judged.quiet_for(draft.at.now) for judged in found), None)
-
-
-def _clear_for(policy: valid.Policy) -> dt.timedelta:
-    return max(trigger.clear_for for trigger in policy.triggers)
+    endings.resolve_if_quiet(draft, outcome, text)
 
 
 def _quiet(_draft: drafts.Draft) -> None:

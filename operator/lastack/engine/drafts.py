@@ -36,6 +36,14 @@ class Circumstances:
     now: instants.Now
     seq: int
 
+    def living(self) -> list[judgements.Judgement]:
+        """The judgements of the members that are there, in the life that they are in."""
+        return [
+            self.judged[member.name]
+            for member in self.census.members
+            if member.name in self.judged and self.judged[member.name].incarnation == member.incarnation
+        ]
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Decision:
