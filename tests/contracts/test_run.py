@@ -91,9 +91,10 @@ def heard(place: run_processes.Place, kind: str, times: int = 1) -> None:
 def test_a_run_keeps_every_promise_about_its_entries(ended: Ended) -> None:
     """Fields, types, kinds, hashes and the whole text of the policy, checked without anything of lastack."""
     entries = exported(ended.place)
-    assert ["lastack.started", "policy.loaded", "lastack.stopped"] == [entry["kind"] for entry in entries]
+    kinds = ["lastack.started", "policy.loaded", "target.lost", "lastack.stopped"]
+    assert kinds == [entry["kind"] for entry in entries]
     assert [] == entry_contract.faults(entries)
-    first, loaded, _ = entries
+    first, loaded, *_ = entries
     assert f"sha256:{'0' * 64}" == first["prev"]
     assert run_processes.POLICY == loaded["data"]["text"]
     assert ("device-api", "observe") == (loaded["policy"], loaded["mode"])

@@ -62,12 +62,12 @@ def test_a_start_that_is_safe_is_not_refused(limit: start_limit.Limit, seen: sta
     [
         (TWICE_AN_HOUR, starts(60, 61), ["2 times within 1h", "1m ago", "Safe in 59m"]),
         (ONCE, starts(12, None), ["1 times within 1m", "12s ago", "Safe in 48s"]),
-        (TWICE_FOR_EVER, starts(60, 61), ["infinity", "reset-failed"]),
+        (TWICE_FOR_EVER, starts(60, 61), ["2 times in all", "infinity", "failed and stopped"]),
     ],
 )
 def test_a_refusal_says_the_numbers_and_when_it_will_be_safe(
     limit: start_limit.Limit, seen: start_limit.Starts, words: list[str]
 ) -> None:
-    """Whoever reads it knows how long to wait, or which command sets the count back."""
+    """Whoever reads it knows how long to wait, or that no wait will do."""
     text = start_limit.refusal(limit, seen) or ""
     assert [] == [word for word in words if word not in text]

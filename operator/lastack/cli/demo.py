@@ -13,10 +13,9 @@ import tempfile
 import click
 
 from lastack import errors, shipped
-from lastack.cli import demo_screens, demo_stories, demo_verdicts, interruptions, printing
+from lastack.cli import demo_screens, demo_verdicts, interruptions, printing
 from lastack.executors.thread_dump import py_spy
 from lastack.lab import namespaces, pairs
-from lastack.observability import logs
 from lastack.policy import valid
 from lastack.stores import records
 from lastack.stores import state_dir as state_dirs
@@ -38,6 +37,10 @@ def demo(state_dir: pathlib.Path | None, output: str) -> None:
     Everything happens in a network namespace of its own, also as an ordinary user where that is allowed; nothing is
     left when it ends but the state directory. The last line on stdout is the path of the incident's record.
     """
+    # The engine with every adapter, which `--help` does without.
+    from lastack.cli import demo_stories
+    from lastack.observability import logs
+
     py_spy.find_program()
     policy, pair, place = _policy(), pairs.warehouse(), _place(state_dir)
     screen = demo_screens.Screen(json=output == "jsonl")

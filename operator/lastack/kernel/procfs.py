@@ -88,7 +88,9 @@ def command_line(pid: int) -> tuple[str, ...] | samples.Missing:
     content = read(f"/proc/{pid}/cmdline")
     if isinstance(content, samples.Missing):
         return content
-    return tuple(part.decode(errors="replace") for part in content.rstrip(b"\0").split(b"\0") if content)
+    return tuple(
+        part.decode(errors="replace") for part in content.removesuffix(b"\0").split(b"\0") if content
+    )
 
 
 def status(pid: int) -> dict[str, str] | samples.Missing:

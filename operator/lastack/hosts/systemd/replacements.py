@@ -75,7 +75,7 @@ class Replacements:
         own = self._jobs.get(step)
         unit = units.read_unit(self._system, member)
         if own is not None and own.result not in {None, "done"}:
-            state = "unknown to systemd" if unit is None else f"{unit.active} ({unit.sub})"
+            state = "unknown to systemd" if unit is None else f"{unit.active} ({unit.sub}, {unit.result})"
             return ports.ReplacementFailed(
                 f"systemd ended the restart job {own.id} of {member} as {own.result}; the unit is {state}"
             )
