@@ -18,7 +18,11 @@ from tests import waiting
 from tests.contracts import executor_contract
 from tests.executors import worlds
 
-WAIT = "import time\nwhile True: time.sleep(60)"
+WAIT = (
+    "import pathlib, sys, time\n"
+    "pathlib.Path(sys.argv[0]).with_suffix('.first').touch()\n"
+    "while True: time.sleep(60)"
+)
 
 
 class Stage:
@@ -60,6 +64,9 @@ def stage(tmp_path: pathlib.Path, program: pathlib.Path) -> Iterator[Stage]:
     """A running supervisor."""
     member = specs.MemberSpec(worlds.MEMBER, (sys.executable, str(program)), grace_ms=2000)
     with launches.launched(tmp_path, (member,)) as socket:
+        # A test may change the program: not before the first life has read it.
+        first = program.with_suffix(".first")
+        waiting.wait_until(first.exists, within=worlds.WITHIN, what="the member's first life")
         yield Stage(socket)
 
 
