@@ -12,8 +12,8 @@ import tempfile
 
 import click
 
-from lastack import errors, shipped
-from lastack.cli import demo_screens, demo_verdicts, interruptions, printing
+from lastack import errors, interruptions, shipped
+from lastack.cli import demo_screens, demo_verdicts, printing
 from lastack.executors.thread_dump import py_spy
 from lastack.lab import namespaces, pairs
 from lastack.policy import valid

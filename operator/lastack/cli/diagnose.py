@@ -5,8 +5,8 @@ import datetime as dt
 
 import click
 
-from lastack import errors, quantities
-from lastack.cli import diagnosis_documents, diagnosis_texts, interruptions, printing, progress
+from lastack import errors, interruptions, quantities
+from lastack.cli import diagnosis_documents, diagnosis_texts, printing, progress
 from lastack.engine import diagnoses, samples
 from lastack.kernel import clocks, features
 from lastack.policy import sysctls, vocabulary

@@ -7,8 +7,8 @@ import time
 
 import click
 
-from lastack import errors, quantities
-from lastack.cli import interruptions, printing, progress
+from lastack import errors, interruptions, quantities
+from lastack.cli import printing, progress
 from lastack.engine import instants, samples
 from lastack.executors.thread_dump import groups, py_spy, runtimes, series, stacks
 from lastack.kernel import clocks, linux

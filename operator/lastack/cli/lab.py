@@ -12,8 +12,8 @@ import time
 
 import click
 
-from lastack import errors, quantities
-from lastack.cli import interruptions, printing, progress
+from lastack import errors, interruptions, quantities
+from lastack.cli import printing, progress
 from lastack.lab import namespaces, running, scenarios
 
 _DRAW_EVERY_SECONDS = 0.2

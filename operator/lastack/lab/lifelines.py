@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
+from lastack import interruptions
 from lastack.kernel import linux
 
 _PR_SET_PDEATHSIG = 1
@@ -36,14 +37,13 @@ def child(
     What it prints goes to the file `said`. The caller's thread must live as long as the block.
     """
     command = [sys.executable, "-m", module, *arguments, "--parent", str(os.getpid())]
-    with said.open("ab") as log:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
+    with contextlib.ExitStack() as stack:
+        with said.open("ab") as log, interruptions.held_back():
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+            stack.callback(stop, process)
         yield process
-    finally:
-        stop(process)
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:

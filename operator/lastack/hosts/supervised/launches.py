@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from lastack import errors
+from lastack import errors, interruptions
 from lastack.hosts.supervised import messages, specs
 
 _READY_SECONDS = 10.0
@@ -27,19 +27,18 @@ def launched(
     """
     socket, config = folder / f"{name}.sock", folder / f"{name}.json"
     config.write_text(specs.to_json(members), encoding="utf-8")
-    with (folder / f"{name}.err").open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lastack.hosts.supervised.supervisor", *_options(socket, config)],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            start_new_session=True,  # Ctrl-C is for this process, which ends the supervisor in an orderly way
-        )
-    try:
+    with contextlib.ExitStack() as stack:
+        with (folder / f"{name}.err").open("wb") as said, interruptions.held_back():
+            process = subprocess.Popen(
+                [sys.executable, "-m", "lastack.hosts.supervised.supervisor", *_options(socket, config)],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,  # Ctrl-C is for this process, which ends the supervisor in order
+            )
+            stack.callback(end, process)
         _wait_until_it_answers(socket, process, folder / f"{name}.err")
         yield socket
-    finally:
-        end(process)
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
