@@ -45,8 +45,8 @@ def held_back() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for number in caught[:1]:
-        signal.raise_signal(number)
+    if caught:
+        signal.raise_signal(caught[0])
 
 
 def _interrupt(_number: int, _frame: types.FrameType | None) -> NoReturn:
