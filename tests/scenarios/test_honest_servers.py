@@ -32,6 +32,7 @@ ADDRESSES = {"gunicorn": "127.0.0.1", "uvicorn": "127.0.0.1", "node": "*"}
 COMMANDS = {"gunicorn": "gunicorn", "uvicorn": "uvicorn", "node": "node"}
 WORKERS = {"gunicorn": 2, "uvicorn": 1, "node": 1}
 SERVICE_SECONDS = {"gunicorn": 0.02, "uvicorn": 0.01, "node": 0.01}
+PAUSE_SECONDS = {"gunicorn": "0.025", "uvicorn": "0.03", "node": "0.03"}
 VISITORS = 6
 STALLED_FOR_SECONDS = 11
 LEAKING_FOR_SECONDS = 35
@@ -128,9 +129,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             ground.await_answer()
         leaking.visitors("leave", str(grounds.PORT), "0.7")
         leak_begun = time.monotonic()
-        # Four clients of two workers, three of one, with these pauses: about four fifths of what they can do.
+        # Four clients with these pauses: four fifths of what the servers can do, more than half on a slow machine.
         loads = {
-            name: ground.visitors("load", str(grounds.PORT), str(WORKERS[name] + 2), "0.025")
+            name: ground.visitors("load", str(grounds.PORT), "4", PAUSE_SECONDS[name])
             for name, ground in well.items()
         }
         looks = _diagnose_healthy(well)

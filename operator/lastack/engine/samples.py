@@ -105,6 +105,8 @@ class ListenerSample:
     reuseport: bool
     peers: tuple[PeerCount, ...]
     peers_omitted: int
+    peak: int | None = None
+    """The largest depth since the look before, by a glance each second; None where nobody glanced."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -122,6 +124,51 @@ class ProcessSample:
     """CLOSE_WAIT sockets of this process whose local port has no listener."""
     unit: str | None = None
     container: str | None = None
+    state: str | Missing = Missing("not looked at")
+    """One letter as in ps: R, S, D (unkillable sleep), T (stopped), t (traced), Z (ended)."""
+    cpu: dt.timedelta | Missing = Missing("not looked at")
+    """Processor time of all its threads since it began, user and system."""
+    group: GroupSample | Missing = Missing("not looked at")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GroupSample:
+    """What the control group of a process holds it to, cgroup v1 or v2; counters since the group was made.
+
+    `memory_limit` None is no limit. `memory_refused` counts how often the limit was hit (v2: `max` of memory.events,
+    v1: memory.failcnt); `memory_stalled` is the time in which some task waited for memory (PSI, v2 only).
+    """
+
+    periods: int | Missing
+    """Enforcement periods of the processor quota in which the group wanted to run (nr_periods); 0 without a quota."""
+    throttled_periods: int | Missing
+    """Those of them in which the quota ran out and the group had to wait (nr_throttled)."""
+    memory: int | Missing
+    memory_limit: int | Missing | None
+    memory_refused: int | Missing
+    memory_stalled: dt.timedelta | Missing
+
+
+Side = Literal["inbound", "outbound", "listening", "other"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ThreadStand:
+    """Where one thread of an owner stood at one instant, from /proc/PID/task/TID/syscall, without stopping it.
+
+    `call` is the system call in which it sleeps (read, recvfrom, poll, futex, ...; None for one without a name here).
+    `running` is true while it runs or is ready to run. `inode` is the socket behind the one descriptor that it waits
+    for, 0 where there is none; `side` then says whose connection it is: inbound came through a listener, outbound
+    this process made itself. `peer` is "ADDRESS:PORT" of a connection, v4-mapped as IPv4, IPv6 in brackets.
+    """
+
+    pid: Pid
+    thread: int
+    running: bool
+    call: str | None = None
+    inode: int = 0
+    side: Side = "other"
+    peer: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -163,6 +210,45 @@ class Look:
     listener: ListenerSample
     owner: Owner
     namespace: NamespaceSample
+    stands: tuple[ThreadStand, ...] | Missing = Missing("not looked at: nothing waits here")
+    """Where the threads of the owner stood; looked at only while somebody waits, since it costs a read a thread."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OutboundLook:
+    """The CLOSE_WAIT sockets that one process has as a client (no listener on their local port), at one instant.
+
+    `peer_of` says for each row which of `peers` ("ADDRESS:PORT" as in ThreadStand.peer) it is connected to.
+    """
+
+    at: instants.Now
+    process: ProcessSample
+    rows: CloseWaitRows
+    peers: tuple[str, ...]
+    peer_of: array[int]
+    namespace: NamespaceSample
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OutboundWindow:
+    """The same process at one or more instants, oldest first."""
+
+    looks: tuple[OutboundLook, ...]
+
+    @property
+    def first(self) -> OutboundLook:
+        """The oldest look."""
+        return self.looks[0]
+
+    @property
+    def last(self) -> OutboundLook:
+        """The newest look."""
+        return self.looks[-1]
+
+    @property
+    def length(self) -> dt.timedelta:
+        """Time from the first look to the last; zero with one look."""
+        return self.last.at.since(self.first.at)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -173,6 +259,8 @@ class Sample:
     looks: tuple[Look, ...]
     missing: tuple[tuple[str, Missing], ...] = ()
     """(what, why): what is a selector such as `pid/900`, `netns//run/x`, `unit/x.service`."""
+    outbound: tuple[OutboundLook, ...] = ()
+    """One per process that was asked for and has such sockets, by pid."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
