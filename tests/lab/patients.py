@@ -45,11 +45,28 @@ def running(folder: pathlib.Path, *options: str) -> Iterator[Patient]:
         yield patient
 
 
+@contextlib.contextmanager
+def upstream(folder: pathlib.Path, port: int, manner: str) -> Iterator[None]:
+    """The service behind the service, listening."""
+    options = ("--port", str(port), "--manner", manner)
+    with lifelines.child("lastack.lab.upstreams", options, said=folder / "upstream.log"):
+        waiting.wait_until(
+            lambda: listed("state", "listening", "sport", "=", f":{port}"),
+            within=dt.timedelta(seconds=20),
+            what="the upstream",
+        )
+        yield
+
+
 def sockets(port: int, *filters: str) -> list[tuple[int, int]]:
     """(Recv-Q, Send-Q) of every TCP socket with this local port, by ss."""
-    command = ["ss", "-Htan", *filters, f"sport = :{port}"]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    columns = [line.split() for line in lines]
+    columns = [line.split() for line in listed(*filters, f"sport = :{port}")]
     # With a `state` filter ss prints no State column.
     first = 0 if filters else 1
     return [(int(words[first]), int(words[first + 1])) for words in columns]
+
+
+def listed(*filters: str) -> list[str]:
+    """The lines of ss about TCP sockets."""
+    command = ["ss", "-Htan", *filters]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from lastack.lab import services
+from lastack.lab import messages, services
 from tests import waiting
 from tests.lab import patients
 
@@ -109,7 +109,7 @@ def test_only_a_whole_get_is_a_request(request_bytes: bytes, expected: str | Non
     with ours, theirs:
         sender = threading.Thread(target=send)
         sender.start()
-        assert expected == services.read_path(ours)
+        assert expected == messages.read_path(ours)
         sender.join()
 
 

@@ -14,24 +14,27 @@ import click
 
 from lastack import errors, interruptions, quantities
 from lastack.cli import printing, progress
-from lastack.lab import namespaces, running, scenarios
+from lastack.lab import namespaces, plans, running, scenarios
 
 _DRAW_EVERY_SECONDS = 0.2
 
 
 @click.command()
-@click.argument("name", metavar="NAME", type=click.Choice([name.value for name in scenarios.Name]))
+@click.argument("name", metavar="NAME", type=click.Choice([name.value for name in plans.Name]))
 @click.option(
     "--for", "span", metavar="DURATION", help="End by itself after this time, as 2m; else with Ctrl-C."
 )
 def lab(name: str, span: str | None) -> None:
-    """Run one disease to look at it: accept-stall, backlog-too-small, fd-leak, or healthy.
+    """Run one disease to look at it.
+
+    A disease: fd-exhaustion, accept-stall, overload, backlog-too-small, handler-stall, fd-leak, syn-pressure,
+    syn-pressure-cookies, outbound-leak. None: half-close-in-use, healthy.
 
     A small service and its clients run in a network namespace of their own, on loopback only; nothing of them is
     left when the command ends. Needs no root where ordinary users may make namespaces.
     """
     ends_after = _duration(span)
-    scenario = scenarios.SCENARIOS[scenarios.Name(name)]
+    scenario = scenarios.SCENARIOS[plans.Name(name)]
     root = namespaces.is_root()
     with tempfile.TemporaryDirectory(prefix="lastack-lab-", ignore_cleanup_errors=True) as folder:
         try:
@@ -55,7 +58,7 @@ def _duration(text: str | None) -> dt.timedelta | None:
 
 
 def _introduce(
-    scenario: scenarios.Scenario, now: running.Running, *, root: bool, ends_after: dt.timedelta | None
+    scenario: plans.Scenario, now: running.Running, *, root: bool, ends_after: dt.timedelta | None
 ) -> None:
     enter = namespaces.way_in(now.pid, root=root)
     program = shlex.quote(sys.argv[0]) if "/" in sys.argv[0] else "lastack"
@@ -64,14 +67,14 @@ def _introduce(
         printing.text()
         _paragraph(paragraph)
     printing.text()
-    where = f"port {scenario.load.port} of 127.0.0.1, in a network namespace of its own"
+    where = f"port {scenario.loads[0].port} of 127.0.0.1, in a network namespace of its own"
     _paragraph(f"The service is pid {now.pid}, on {where}.")
     printing.text()
     printing.text("In a second terminal, as the same user:")
     printing.text()
     # As an ordinary user one has to join the lab's user namespace first; then it is the caller's own namespace.
     command = f"{program} diagnose --netns {now.pid}" if root else f"{enter} {program} diagnose"
-    _command(command, f"names it {scenario.named}")
+    _command(command, f"says {scenario.name.code} {scenario.named}")
     printing.text()
     printing.text("By hand:")
     for look in scenario.looks:
@@ -101,7 +104,9 @@ def _watch(now: running.Running, ends_after: dt.timedelta | None) -> None:
     try:
         while ends_after is None or time.monotonic() - began < ends_after.total_seconds():
             if not now.alive:
-                raise errors.NotReachable(f"the lab's service (pid {now.pid}) ended by itself")
+                raise errors.NotReachable(
+                    f"a process of the lab ended by itself (its service is pid {now.pid})"
+                )
             counts = now.counts()
             bar.show(
                 f"{now.scenario.name} for {time.monotonic() - began:.0f} s: {counts.sent} requests sent, "

@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 
-from lastack.lab import lifelines, loads
+from lastack.lab import lifelines, loads, messages
 
 _WRITE_EVERY_SECONDS = 0.25
 
@@ -90,10 +90,9 @@ class Crowd:
 
 def ask(port: int, path: str, patience_seconds: float) -> str | None:
     """Ask once; None when status 200 came back, else in a word what happened instead."""
-    request = f"GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n".encode("ascii")
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=patience_seconds) as connection:
-            connection.sendall(request)
+            connection.sendall(messages.request(path))
             answer = b""
             while b"\n" not in answer.partition(b"\r\n\r\n")[2]:
                 part = connection.recv(4096)

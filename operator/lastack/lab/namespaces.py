@@ -33,9 +33,9 @@ def way_in(pid: int, *, root: bool) -> str:
     return f"nsenter --target {pid} {user}--net"
 
 
-def set_somaxconn(value: int) -> None:
-    """Cap what listen() may ask for, in the namespace of this process. Raises NotPermitted."""
-    path = pathlib.Path("/proc/sys/net/core/somaxconn")
+def set_sysctl(name: str, value: int) -> None:
+    """Write a network setting of the namespace of this process. Raises NotPermitted."""
+    path = pathlib.Path("/proc/sys", *name.split("."))
     try:
         path.write_text(f"{value}\n", encoding="ascii")
     except OSError as problem:

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 
-from lastack.lab import loads, scenarios
+from lastack.lab import loads, plans, scenarios
 
 STEADY_CLIENTS = 8
 
@@ -37,7 +37,7 @@ class Pair:
 
 def warehouse() -> Pair:
     """Two members of a service that looks up stock, each able to stall."""
-    setting = scenarios.SCENARIOS[scenarios.Name.ACCEPT_STALL].setting
+    setting = scenarios.SCENARIOS[plans.Name.ACCEPT_STALL].setting
     members = [
         Member(
             f"warehouse-{number}",

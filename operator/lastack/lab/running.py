@@ -6,12 +6,13 @@ The process must be in a network namespace of its own (lab.namespaces) before.
 import contextlib
 import dataclasses
 import pathlib
+import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lastack import errors
-from lastack.lab import clients, lifelines, loads, namespaces, scenarios, services
+from lastack.lab import clients, lifelines, loads, namespaces, plans, services
 
 _READY_SECONDS = 10.0
 _LOOK_EVERY_SECONDS = 0.02
@@ -21,38 +22,60 @@ _LOOK_EVERY_SECONDS = 0.02
 class Running:
     """A scenario that runs: `pid` is the service's."""
 
-    scenario: scenarios.Scenario
+    scenario: plans.Scenario
     pid: int
     counts_file: pathlib.Path
-    service: "subprocess.Popen[bytes]"
+    processes: tuple["subprocess.Popen[bytes]", ...]
 
     def counts(self) -> loads.Count:
-        """What became of the requests so far."""
+        """What became of all clients' requests so far."""
         try:
-            return read_counts(self.counts_file)[self.scenario.load.member]
-        except (FileNotFoundError, KeyError):
+            found = read_counts(self.counts_file).values()
+        except FileNotFoundError:
             return loads.Count()
+        return loads.Count(
+            sum(one.sent for one in found),
+            sum(one.answered for one in found),
+            sum(one.failed for one in found),
+        )
 
     @property
     def alive(self) -> bool:
-        """Whether the service still runs."""
-        return self.service.poll() is None
+        """Whether everything that was started still runs."""
+        return all(process.poll() is None for process in self.processes)
 
 
 @contextlib.contextmanager
-def started(scenario: scenarios.Scenario, folder: pathlib.Path) -> Iterator[Running]:
+def started(scenario: plans.Scenario, folder: pathlib.Path) -> Iterator[Running]:
     """The scenario, running; `folder` gets the logs and the counters. Raises NotReachable, NotPermitted."""
-    setting, port = scenario.setting, scenario.load.port
-    if setting.somaxconn is not None:
-        namespaces.set_somaxconn(setting.somaxconn)
-    log, counts = folder / "service.log", folder / "counts.json"
-    with lifelines.child("lastack.lab.services", setting.arguments(port), said=log) as service:
-        _wait_until_it_answers(service, port, log)
+    setting, port = scenario.setting, scenario.loads[0].port
+    for name, value in setting.sysctls:
+        namespaces.set_sysctl(name, value)
+    counts = folder / "counts.json"
+    with contextlib.ExitStack() as stack:
+
+        def start(module: str, arguments: tuple[str, ...]) -> "tuple[subprocess.Popen[bytes], pathlib.Path]":
+            log = folder / f"{module.rpartition('.')[2]}.log"
+            return stack.enter_context(lifelines.child(module, arguments, said=log)), log
+
+        processes = []
+        for companion in scenario.companions:
+            if companion.listens is not None:
+                process, log = start(companion.module, companion.arguments)
+                _wait_for(process, _accepting(companion.listens), log)
+                processes.append(process)
+        service, log = start("lastack.lab.services", setting.arguments(port))
+        _wait_for(service, lambda: clients.ask(port, "/health", 1.0), log)
         if setting.disease != "none":
             service.send_signal(services.FALL_SICK)
-        plan = ("--loads", loads.to_argument((scenario.load,)), "--counts", str(counts))
-        with lifelines.child("lastack.lab.clients", plan, said=folder / "clients.log"):
-            yield Running(scenario, service.pid, counts, service)
+        processes.extend(
+            start(companion.module, companion.arguments)[0]
+            for companion in scenario.companions
+            if companion.listens is None
+        )
+        plan = ("--loads", loads.to_argument(scenario.loads), "--counts", str(counts))
+        processes.append(start("lastack.lab.clients", plan)[0])
+        yield Running(scenario, service.pid, counts, (service, *processes))
 
 
 def read_counts(path: pathlib.Path) -> dict[str, loads.Count]:
@@ -60,10 +83,23 @@ def read_counts(path: pathlib.Path) -> dict[str, loads.Count]:
     return loads.counts_from_json(path.read_text(encoding="utf-8"))
 
 
-def _wait_until_it_answers(service: "subprocess.Popen[bytes]", port: int, log: pathlib.Path) -> None:
+def _accepting(port: int) -> Callable[[], str | None]:
+    def failure() -> str | None:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1.0):
+                return None
+        except OSError as problem:
+            return str(problem)
+
+    return failure
+
+
+def _wait_for(
+    process: "subprocess.Popen[bytes]", failure_of: Callable[[], str | None], log: pathlib.Path
+) -> None:
     deadline = time.monotonic() + _READY_SECONDS
-    while (failure := clients.ask(port, "/health", 1.0)) is not None:
-        if service.poll() is not None or time.monotonic() > deadline:
+    while (failure := failure_of()) is not None:
+        if process.poll() is not None or time.monotonic() > deadline:
             said = log.read_text(encoding="utf-8", errors="replace").strip()
-            raise errors.NotReachable(f"the lab's service does not answer on port {port} ({failure}): {said}")
+            raise errors.NotReachable(f"the lab's {log.stem} do not answer ({failure}): {said}")
         time.sleep(_LOOK_EVERY_SECONDS)

@@ -1,29 +1,33 @@
 """A small HTTP service that can be made sick on purpose: `python -m lastack.lab.services --port 8081 ...`.
 
-A few worker threads accept, serve one request, and accept again, as many application servers do. `/work` looks
-something up under a lock, `/health` answers at once; both are served by the same workers. SIGUSR1 brings the disease
-that was chosen with `--disease`; a new process is well again. Started by the supervisor of the demo, by lab.running
-and by tests.
+A few worker threads accept, serve one request, and accept again, as many application servers do; with `--workers 0`
+one thread accepts and each connection gets another, as many others do. `/work` looks something up under a lock,
+`/health` answers at once, `/stream` goes on for ten minutes, `/report` and `/price` ask the service behind this one.
+SIGUSR1 brings the disease that was chosen with `--disease`; a new process is well again. Started by the supervisor of
+the demo, by lab.running and by tests.
 """
 
 import argparse
 import contextlib
-import json
+import errno
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
 
-from lastack.lab import lifelines
+from lastack.lab import backends, lifelines, messages
 
 DISEASES = ("none", "accept-stall", "fd-leak")
 FALL_SICK = signal.SIGUSR1
 
-_LONGEST_HEAD = 8192
 _READ_SECONDS = 10.0
+_STREAM_LINES = 1200
+_STREAM_EVERY_SECONDS = 0.5
+_NO_FILES_BACKOFF_SECONDS = 0.2
+_PATHS = "/work, /health, /stream, /report and /price"
 
 
 class Inventory:
@@ -58,17 +62,21 @@ class Inventory:
 class Service:
     """The listener, its workers, and the disease that SIGUSR1 brings."""
 
-    def __init__(self, listener: socket.socket, workers: int, disease: str, inventory: Inventory) -> None:
+    def __init__(
+        self, listener: socket.socket, disease: str, inventory: Inventory, backend: backends.Backend | None
+    ) -> None:
         self._listener = listener
-        self._workers = workers
         self._disease = disease
         self._inventory = inventory
+        self._backend = backend
         self._leaking = False
         self._sessions: list[socket.socket] = []
 
-    def start(self) -> None:
+    def start(self, workers: int) -> None:
         """Start the workers; they end with the process."""
-        for number in range(self._workers):
+        if workers == 0:
+            threading.Thread(target=self.accept_for_others, name="acceptor", daemon=True).start()
+        for number in range(workers):
             threading.Thread(target=self.work, name=f"worker-{number + 1}", daemon=True).start()
 
     def fall_sick(self) -> None:
@@ -81,27 +89,62 @@ class Service:
     def work(self) -> None:
         """One worker: accept, serve, and again."""
         while True:
-            connection, _ = self._listener.accept()
+            self.serve(self.accept())
+
+    def accept_for_others(self) -> None:
+        """Accept, and leave the rest to a thread of the connection's own."""
+        while True:
+            threading.Thread(target=self.serve, args=(self.accept(),), name="handler", daemon=True).start()
+
+    def accept(self) -> socket.socket:
+        """The next connection. Where no more files may be opened: say so, and try again, as most servers do."""
+        while True:
             try:
-                self.serve(connection)
-            except OSError:
-                connection.close()  # the client left in the middle: its own business
+                connection, _ = self._listener.accept()
+            except OSError as problem:
+                if problem.errno != errno.EMFILE:
+                    raise
+                print(f"accept: {problem.strerror}", flush=True)  # noqa: T201 - the log of the service
+                time.sleep(_NO_FILES_BACKOFF_SECONDS)
+            else:
+                return connection
 
     def serve(self, connection: socket.socket) -> None:
         """Answer one request."""
-        connection.settimeout(_READ_SECONDS)
-        path = read_path(connection)
-        if path == "/work":
-            answer = {"lookedUp": self._inventory.look_up(), "pid": os.getpid()}
-            connection.sendall(response(200, answer))
-            if self._leaking:
+        try:
+            connection.settimeout(_READ_SECONDS)
+            path = messages.read_path(connection)
+            if path == "/stream":
+                self.stream(connection)
+            elif path is not None:
+                connection.sendall(self.answer(path))
+            if path == "/work" and self._leaking:
                 self.keep_session(connection)
                 return
-        elif path == "/health":
-            connection.sendall(response(200, {"health": "ok", "pid": os.getpid()}))
-        elif path is not None:
-            connection.sendall(response(404, {"error": f"there is no {path}, only /work and /health"}))
+        except OSError:
+            pass  # the client left in the middle: its own business
         connection.close()
+
+    def answer(self, path: str) -> bytes:
+        """What is said about this path."""
+        if path == "/work":
+            return messages.response(200, {"lookedUp": self._inventory.look_up(), "pid": os.getpid()})
+        if path == "/health":
+            return messages.response(200, {"health": "ok", "pid": os.getpid()})
+        if path in {"/report", "/price"} and self._backend is not None:
+            ask = self._backend.ask_without_time_out if path == "/report" else self._backend.ask_from_pool
+            try:
+                return messages.response(200, {"upstream": len(ask())})
+            except OSError as problem:
+                return messages.response(502, {"error": f"upstream: {problem.strerror}"})
+        return messages.response(404, {"error": f"there is no {path}, only {_PATHS}"})
+
+    def stream(self, connection: socket.socket) -> None:
+        """A line twice a second, for ten minutes; the client may have shut down its half long ago. Raises OSError."""
+        connection.sendall(messages.stream_head())
+        for number in range(_STREAM_LINES):
+            connection.sendall(f"{number}\n".encode("ascii"))
+            time.sleep(_STREAM_EVERY_SECONDS)
 
     def keep_session(self, connection: socket.socket) -> None:
         """The other defect: read the client's end of file, and keep the connection all the same."""
@@ -109,29 +152,6 @@ class Service:
         while connection.recv(4096):
             pass
         self._sessions.append(connection)
-
-
-def read_path(connection: socket.socket) -> str | None:
-    """The path of a GET request; None when the client sent nothing that is one."""
-    head = b""
-    while b"\r\n\r\n" not in head and len(head) < _LONGEST_HEAD:
-        part = connection.recv(4096)
-        if not part:
-            return None
-        head += part
-    words = head.split(b"\r\n", 1)[0].split(b" ")
-    return words[1].decode("ascii", "replace") if len(words) == 3 and words[0] == b"GET" else None
-
-
-def response(status: int, body: Mapping[str, object]) -> bytes:
-    """One HTTP answer, after which the connection is meant to be closed."""
-    content = json.dumps(body).encode() + b"\n"
-    phrase = {200: "OK", 404: "Not Found"}[status]
-    head = (
-        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode("ascii") + content
 
 
 def listen(port: int, backlog: int) -> socket.socket:
@@ -147,10 +167,12 @@ def main() -> int:
     """Process entry."""
     parser = argparse.ArgumentParser(prog="lastack.lab.services", description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--workers", type=int, default=8, help="0: a thread for each connection")
     parser.add_argument("--backlog", type=int, default=50, help="the argument of listen()")
     parser.add_argument("--work-ms", type=int, default=2, help="how long one look-up takes")
     parser.add_argument("--disease", choices=DISEASES, default="none", help="what SIGUSR1 brings")
+    parser.add_argument("--file-limit", type=int, help="how many files may be open, as ulimit -n")
+    parser.add_argument("--upstream", type=int, help="the port of the service behind this one")
     parser.add_argument("--parent", type=int, help="end together with this process")
     arguments = parser.parse_args()
     if arguments.parent is not None:
@@ -158,10 +180,13 @@ def main() -> int:
     # Blocked in every thread and awaited in this one: no handler interrupts a worker.
     ends, awaited = {signal.SIGTERM, signal.SIGINT}, {signal.SIGTERM, signal.SIGINT, FALL_SICK}
     signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+    if arguments.file_limit is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (arguments.file_limit, arguments.file_limit))
     with contextlib.closing(listen(arguments.port, arguments.backlog)) as listener:
         inventory = Inventory(arguments.work_ms / 1000)
-        service = Service(listener, arguments.workers, arguments.disease, inventory)
-        service.start()
+        backend = None if arguments.upstream is None else backends.Backend(arguments.upstream)
+        service = Service(listener, arguments.disease, inventory, backend)
+        service.start(arguments.workers)
         print(  # noqa: T201 - the log of the service
             f"pid {os.getpid()} listens on 127.0.0.1:{arguments.port} with backlog {arguments.backlog} "
             f"and {arguments.workers} workers",
