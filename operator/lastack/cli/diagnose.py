@@ -6,48 +6,22 @@ import datetime as dt
 import click
 
 from lastack import errors, interruptions, quantities
-from lastack.cli import diagnosis_documents, diagnosis_texts, printing, progress
-from lastack.engine import diagnoses, samples
+from lastack.cli import diagnosis_answers, diagnosis_documents, diagnosis_texts, printing, progress, selecting
+from lastack.engine import samples
 from lastack.kernel import clocks, features
-from lastack.policy import sysctls, vocabulary
+from lastack.policy import sysctls
 from lastack.sensors import places, sampler, watch
 
 
 @click.command()
-@click.option(
-    "--port",
-    "ports",
-    type=click.IntRange(1, 65535),
-    multiple=True,
-    help="Only listeners on this port; may be given again.",
-)
-@click.option(
-    "--pid",
-    "pids",
-    type=click.IntRange(1),
-    multiple=True,
-    help="Only listeners of this process, in its network namespace; may be given again.",
-)
-@click.option(
-    "--unit",
-    "units",
-    metavar="UNIT",
-    multiple=True,
-    help="Only listeners of this systemd unit, in its network namespace; may be given again.",
-)
-@click.option(
-    "--netns",
-    metavar="PID|PATH",
-    help="In the network namespace of a process, or of a file such as /run/netns/NAME.",
-)
-@click.option("--all-netns", is_flag=True, help="In every network namespace that has a process.")
+@selecting.options
 @click.option(
     "--for",
     "window",
     metavar="DURATION",
     default="5s",
     show_default=True,
-    callback=lambda _context, _option, text: _duration(text),
+    callback=selecting.window,
     help="How long to watch; 0 is one look, which has no rates.",
 )
 @click.option(
@@ -77,13 +51,7 @@ def diagnose(
 
     Exit status: 0 healthy, 1 something is sick, 2 usage, 3 nothing could be seen.
     """
-    wanted = places.Wanted(
-        ports=frozenset(ports),
-        pids=frozenset(samples.Pid(pid) for pid in pids) if pids else None,
-        units=frozenset(unit if "." in unit else f"{unit}.service" for unit in units) if units else None,
-        netns=netns,
-        all_netns=all_netns,
-    )
+    wanted = selecting.wanted(ports, pids, units, netns, all_netns=all_netns)
     try:
         with interruptions.raised():
             answer = _answer(wanted, window)
@@ -117,25 +85,14 @@ def _answer(wanted: places.Wanted, window: dt.timedelta) -> diagnosis_documents.
         watched = watch.watch(eye, [place.selection for place in found.places], window, tell)
     finally:
         bar.clear()
-    items = [
-        diagnosis_documents.Diagnosed(
-            diagnoses.diagnose(each), each, each.last.listener.address.port, each.last.namespace.inode
-        )
-        for each in watched.windows
-    ]
-    seen = [place.inode for place, looked in zip(found.places, watched.seen, strict=True) if looked]
-    if seen:
-        heard = {item.port for item in items}
-        inode = seen[0] if len(seen) == 1 else None
-        items += [
-            diagnosis_documents.Diagnosed(diagnoses.not_listening((port,)), None, port, inode)
-            for port in sorted(wanted.ports - heard)
-        ]
-    if not window:
-        items = [_at_low_confidence(item) for item in items]
-    items.sort(key=lambda item: diagnoses.rank(item.finding))
-    missing = dict.fromkeys((*found.missing, *watched.missing))
-    return diagnosis_documents.Answer(clock.now().wall, window, tuple(items), tuple(missing))
+    seen = diagnosis_answers.Seen(
+        windows=watched.windows,
+        namespaces=[place.inode for place, looked in zip(found.places, watched.seen, strict=True) if looked],
+        missing=(*found.missing, *watched.missing),
+        window=window,
+        at=clock.now().wall,
+    )
+    return diagnosis_answers.judge(wanted.ports, seen)
 
 
 def _with_dumps(answer: diagnosis_documents.Answer) -> diagnosis_documents.Answer:
@@ -149,16 +106,3 @@ def _with_dumps(answer: diagnosis_documents.Answer) -> diagnosis_documents.Answe
             printing.note(f"no thread dump: {printing.lines(missing.why)}")
         items.append(dumped)
     return dataclasses.replace(answer, items=tuple(items))
-
-
-def _at_low_confidence(item: diagnosis_documents.Diagnosed) -> diagnosis_documents.Diagnosed:
-    """One look proves little: even a service that is not there may be in the middle of its restart."""
-    finding = dataclasses.replace(item.finding, confidence=vocabulary.Confidence.LOW)
-    return dataclasses.replace(item, finding=finding)
-
-
-def _duration(text: str) -> dt.timedelta:
-    try:
-        return dt.timedelta(0) if text == "0" else quantities.duration(text)
-    except ValueError as problem:
-        raise click.BadParameter(str(problem)) from problem

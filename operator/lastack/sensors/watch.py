@@ -53,7 +53,7 @@ def watch(
         following += every
     if window > dt.timedelta(0):
         _look(sampler, deep, taken)
-    return _gather(taken)
+    return gather(taken)
 
 
 def _look(
@@ -63,7 +63,8 @@ def _look(
         series.append(sampler.look(selection))
 
 
-def _gather(taken: Sequence[Sequence[samples.Sample]]) -> Watched:
+def gather(taken: Sequence[Sequence[samples.Sample]]) -> Watched:
+    """The windows of what was looked at, one series of samples per selection; also of looks that were recorded."""
     found: list[samples.Window] = []
     missing: dict[tuple[str, samples.Missing], None] = {}
     for series in taken:

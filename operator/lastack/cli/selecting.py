@@ -1,0 +1,90 @@
+"""The selectors that every command that looks has: which listeners, in which network namespaces. For all of cli."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from lastack import quantities
+from lastack.engine import samples
+from lastack.sensors import places
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--port",
+        "ports",
+        type=click.IntRange(1, 65535),
+        multiple=True,
+        help="Only listeners on this port; may be given again.",
+    ),
+    click.option(
+        "--pid",
+        "pids",
+        type=click.IntRange(1),
+        multiple=True,
+        help="Only listeners of this process, in its network namespace; may be given again.",
+    ),
+    click.option(
+        "--unit",
+        "units",
+        metavar="UNIT",
+        multiple=True,
+        help="Only listeners of this systemd unit, in its network namespace; may be given again.",
+    ),
+    click.option(
+        "--netns",
+        metavar="PID|PATH",
+        help="In the network namespace of a process, or of a file such as /run/netns/NAME.",
+    ),
+    click.option("--all-netns", is_flag=True, help="In every network namespace that has a process."),
+)
+
+
+def options(command: F) -> F:
+    """Add the selectors; the parameters are those of `wanted`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def wanted(
+    ports: Sequence[int],
+    pids: Sequence[int],
+    units: Sequence[str],
+    netns: str | None,
+    *,
+    all_netns: bool,
+) -> places.Wanted:
+    """What was asked for, in the words of sensors."""
+    return places.Wanted(
+        ports=frozenset(ports),
+        pids=frozenset(samples.Pid(pid) for pid in pids) if pids else None,
+        units=frozenset(unit if "." in unit else f"{unit}.service" for unit in units) if units else None,
+        netns=netns,
+        all_netns=all_netns,
+    )
+
+
+def words(asked: places.Wanted) -> tuple[str, ...]:
+    """The selectors as they could be typed again."""
+    found = [f"--port={port}" for port in sorted(asked.ports)]
+    found += [f"--pid={pid}" for pid in sorted(asked.pids or ())]
+    found += [f"--unit={unit}" for unit in sorted(asked.units or ())]
+    if asked.netns is not None:
+        found.append(f"--netns={asked.netns}")
+    if asked.all_netns:
+        found.append("--all-netns")
+    return tuple(found)
+
+
+def window(_context: click.Context, _option: click.Parameter, text: str) -> dt.timedelta:
+    """The value of a `--for` that may be 0; a callback of click."""
+    try:
+        return dt.timedelta(0) if text == "0" else quantities.duration(text)
+    except ValueError as problem:
+        raise click.BadParameter(str(problem)) from problem
