@@ -1,0 +1,116 @@
+"""`python -m tests.corpus`, which `make corpus` calls: run cells, print each verdict, write the JSON of the run.
+
+Exit status 0 when every verdict was right, 1 when one was wrong; what it rested on is then in a file each below
+build/corpus/wrong.
+"""
+
+import argparse
+import json
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+from tests.corpus import conditions, runs, servers, shapes
+
+ROOT = pathlib.Path(__file__).parents[2]
+_OUT = ROOT / "build" / "corpus.json"
+_WRONG = ROOT / "build" / "corpus" / "wrong"
+_JOBS = 6
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Parse the command line and run."""
+    arguments = _parser().parse_args(words)
+    cells = _chosen(arguments)
+    if arguments.list:
+        for cell in cells:
+            _say(f"{cell.name:35} ripens {cell.ripens_seconds:5.0f} s  {cell.condition.story}")
+        return 0
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
+        done = runs.run(
+            cells, pathlib.Path(folder), jobs=arguments.jobs, recordings=arguments.record, tell=_tell
+        )
+        for outcome in done:
+            rows.append(outcome.row())
+            _tell(_line(outcome))
+            if outcome.verdict.faults:
+                _WRONG.mkdir(parents=True, exist_ok=True)
+                (_WRONG / f"{outcome.cell.name}.txt").write_text(outcome.case(), encoding="utf-8")
+    document = _document(cells, rows)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    wrong = [row for row in rows if row["faults"]]
+    disruptive = sum(row["disruptive"] for row in rows)
+    _say(f"{len(rows)} cells, {len(wrong)} wrong, {disruptive} wrong disruptive verdicts; {arguments.out}")
+    return 1 if wrong else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.corpus", description=__doc__)
+    parser.add_argument("--server", action="append", choices=[each.name for each in servers.ALL])
+    parser.add_argument("--condition", action="append", choices=[each.name for each in conditions.ALL])
+    parser.add_argument("--quick", action="store_true", help="leave out what needs minutes to ripen")
+    parser.add_argument("--list", action="store_true", help="print the cells and run nothing")
+    parser.add_argument("--jobs", type=int, default=_JOBS, help="how many cells side by side")
+    parser.add_argument("--record", type=pathlib.Path, help="a folder for a recording of each cell")
+    parser.add_argument("--out", type=pathlib.Path, default=_OUT)
+    return parser
+
+
+def _chosen(arguments: argparse.Namespace) -> list[shapes.Cell]:
+    return [
+        cell
+        for cell in conditions.cells(servers.ALL)
+        if (not arguments.server or cell.server.name in arguments.server)
+        and (not arguments.condition or cell.condition.name in arguments.condition)
+        and not (arguments.quick and cell.condition.patient)
+    ]
+
+
+def _document(cells: list[shapes.Cell], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The rows in the order of the table, with what they were made on."""
+    order = {(cell.server.name, cell.condition.name): number for number, cell in enumerate(cells)}
+    return {
+        "apiVersion": "lastack.dev/v1alpha1",
+        "kind": "Corpus",
+        "commit": _commit(),
+        "kernel": platform.release(),
+        "disruptive": sum(row["disruptive"] for row in rows),
+        "wrong": sum(1 for row in rows if row["faults"]),
+        "cells": sorted(rows, key=lambda row: order[row["server"], row["condition"]]),
+    }
+
+
+def _line(outcome: runs.Outcome) -> str:
+    verdict = outcome.verdict
+    cause = (
+        "" if verdict.cause is None else f" {verdict.cause}" + (f" {verdict.peer}" if verdict.peer else "")
+    )
+    mark = "WRONG" if verdict.faults else "right"
+    line = f"{mark}  {outcome.cell.name:32} {verdict.code} {verdict.severity} {verdict.confidence}{cause}"
+    return "\n".join([line, *(f"       {fault}" for fault in verdict.faults)])
+
+
+def _commit() -> str:
+    found = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or "not a clone"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

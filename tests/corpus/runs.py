@@ -1,0 +1,112 @@
+"""Runs cells of the corpus, side by side as far as they do not disturb each other.
+
+Called by __main__ and test_corpus.
+"""
+
+import concurrent.futures
+import dataclasses
+import json
+import pathlib
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from tests.corpus import expectations, rooms, shapes
+from tests.scenarios import grounds
+
+RECORDED_FOR = "6s"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one cell. `document` and `sockets` are what the program and ss said, for a fault."""
+
+    cell: shapes.Cell
+    verdict: expectations.Verdict
+    exit_code: int
+    clients: tuple[dict[str, Any], ...]
+    document: dict[str, Any]
+    sockets: str
+    said: str
+
+    def row(self) -> dict[str, Any]:
+        """As it stands in the JSON of a run: the verdict without what it rests on."""
+        verdict = dataclasses.asdict(self.verdict)
+        verdict["missing"], verdict["faults"] = list(self.verdict.missing), list(self.verdict.faults)
+        return {
+            "server": self.cell.server.name,
+            "condition": self.cell.condition.name,
+            "sick": self.cell.condition.sick,
+            **verdict,
+            "clients": list(self.clients),
+        }
+
+    def case(self) -> str:
+        """Everything that one needs to see why a verdict was wrong."""
+        return "\n\n".join(
+            [
+                f"# {self.cell.name}: {self.cell.condition.story}",
+                "\n".join(self.verdict.faults),
+                json.dumps(self.document, indent=1),
+                self.sockets,
+                f"clients: {json.dumps(self.clients)}",
+                f"server: {self.said}",
+            ]
+        )
+
+
+def run(
+    cells: Iterable[shapes.Cell],
+    folder: pathlib.Path,
+    *,
+    jobs: int,
+    recordings: pathlib.Path | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Iterator[Outcome]:
+    """Run the cells, those that keep a core busy one by one at the end; yields each as it is done.
+
+    Those that take longest begin first. `recordings` is a folder for a recording of each ripe cell.
+    """
+    chosen = sorted(cells, key=lambda cell: -cell.ripens_seconds)
+    for server in {cell.server.name: cell.server for cell in chosen}.values():
+        if server.build is not None:
+            tell(f"building {server.name}")
+            server.build()
+    light = [cell for cell in chosen if not cell.condition.heavy]
+    heavy = [cell for cell in chosen if cell.condition.heavy]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=jobs) as pool:
+        begun = [pool.submit(_run_one, cell, folder, recordings) for cell in light]
+        for done in concurrent.futures.as_completed(begun):
+            yield done.result()
+    for cell in heavy:
+        yield _run_one(cell, folder, recordings)
+
+
+def _run_one(cell: shapes.Cell, folder: pathlib.Path, recordings: pathlib.Path | None) -> Outcome:
+    with rooms.opened(cell, folder / cell.name) as room:
+        room.begin()
+        _ripen(cell.ripens_seconds)
+        recording = (
+            None if recordings is None else _begin_recording(room, recordings / f"{cell.name}.lastack")
+        )
+        exit_code, document = grounds.finished(room.ground.begin_diagnosis())
+        sockets = room.sockets()
+        if recording is not None:
+            _, problem = recording.communicate(timeout=60)
+            assert recording.returncode == 0, f"{cell.name}: {problem}"
+        clients = tuple(room.end_clients())
+        said = room.said()
+    return Outcome(cell, expectations.judge(cell, document), exit_code, clients, document, sockets, said)
+
+
+def _ripen(seconds: float) -> None:
+    """A disease has to grow old: nothing can be awaited but the time itself."""
+    time.sleep(seconds)
+
+
+def _begin_recording(room: rooms.Room, path: pathlib.Path) -> subprocess.Popen[str]:
+    command = [grounds.PROGRAM, "record", str(path), "--force", "--netns", str(room.ground.pid)]
+    return subprocess.Popen(
+        [*command, "--for", RECORDED_FOR], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )

@@ -1,0 +1,3 @@
+module patient
+
+go 1.19
