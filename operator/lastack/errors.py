@@ -3,7 +3,8 @@
     LastackError
     ├── AuthorError            what somebody wrote is wrong: exit 2
     │   ├── UsageError         a command line
-    │   └── PolicyError        a policy set; carries every problem found
+    │   ├── PolicyError        a policy set; carries every problem found
+    │   └── NotARecording      a file that was given to be replayed
     ├── WorldError             the world does not allow or answer it: exit 3
     │   ├── NotPermitted       a right is missing
     │   ├── NotReachable       nobody answers there, or it is gone
@@ -51,6 +52,10 @@ class UsageError(AuthorError):
 
 class PolicyError(AuthorError):
     """A policy set that cannot be used; the message holds one line per problem."""
+
+
+class NotARecording(AuthorError):
+    """A file that no lastack recorded, or one that is newer than this."""
 
 
 class WorldError(LastackError):

@@ -1,4 +1,4 @@
-"""Quantities as people write them: "5m", "0.05/s", "25%".
+"""Quantities as people write them: "5m", "0.05/s", "25%", "16MiB".
 
 Called by policy (reading), and by everything that prints a quantity. Pure.
 """
@@ -19,6 +19,8 @@ _UNIT_SECONDS = {
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
+_SIZE = re.compile(r"(\d+)(KiB|MiB|GiB)")
+_SIZES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _LONGEST = dt.timedelta(days=3650)
 
 
@@ -73,6 +75,22 @@ def share(text: str) -> Share:
     if found is None or Fraction(found[1]) > 100:
         raise ValueError(f"{text!r} is not a share; expected 0% to 100%")
     return Share(float(Fraction(found[1]) / 100))
+
+
+def size(text: str) -> int:
+    """Read "16MiB" as bytes. Raises ValueError with what was expected."""
+    found = _SIZE.fullmatch(text)
+    if found is None or not int(found[1]):
+        raise ValueError(f"{text!r} is not a size; expected a number and KiB, MiB or GiB, like 16MiB")
+    return int(found[1]) * _SIZES[found[2]]
+
+
+def short_size(count: int) -> str:
+    """Write a number of bytes the way it is read, in the largest unit that leaves at least 1: "16.0 MiB", "812 B"."""
+    for unit, factor in reversed(_SIZES.items()):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"
 
 
 def short(span: dt.timedelta) -> str:

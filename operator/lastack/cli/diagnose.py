@@ -34,7 +34,7 @@ from lastack.sensors import places, sampler, watch
 def diagnose(
     context: click.Context,
     *,
-    ports: tuple[int, ...],
+    port_numbers: tuple[int, ...],
     pids: tuple[int, ...],
     units: tuple[str, ...],
     netns: str | None,
@@ -51,7 +51,7 @@ def diagnose(
 
     Exit status: 0 healthy, 1 something is sick, 2 usage, 3 nothing could be seen.
     """
-    wanted = selecting.wanted(ports, pids, units, netns, all_netns=all_netns)
+    wanted = selecting.wanted(port_numbers, pids, units, netns, all_netns=all_netns)
     try:
         with interruptions.raised():
             answer = _answer(wanted, window)
@@ -87,6 +87,7 @@ def _answer(wanted: places.Wanted, window: dt.timedelta) -> diagnosis_documents.
         bar.clear()
     seen = diagnosis_answers.Seen(
         windows=watched.windows,
+        outbound=watched.outbound,
         namespaces=[place.inode for place, looked in zip(found.places, watched.seen, strict=True) if looked],
         missing=(*found.missing, *watched.missing),
         window=window,

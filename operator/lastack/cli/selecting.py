@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS = (
     click.option(
         "--port",
-        "ports",
+        "port_numbers",
         type=click.IntRange(1, 65535),
         multiple=True,
         help="Only listeners on this port; may be given again.",
@@ -53,7 +53,7 @@ def options(command: F) -> F:
 
 
 def wanted(
-    ports: Sequence[int],
+    port_numbers: Sequence[int],
     pids: Sequence[int],
     units: Sequence[str],
     netns: str | None,
@@ -62,7 +62,7 @@ def wanted(
 ) -> places.Wanted:
     """What was asked for, in the words of sensors."""
     return places.Wanted(
-        ports=frozenset(ports),
+        ports=frozenset(port_numbers),
         pids=frozenset(samples.Pid(pid) for pid in pids) if pids else None,
         units=frozenset(unit if "." in unit else f"{unit}.service" for unit in units) if units else None,
         netns=netns,
