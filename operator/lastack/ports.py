@@ -31,7 +31,7 @@ class Selection:
     namespace of `netns_pid`, else at `netns_path` (both None: the caller's own).
 
     `deep` also counts accepted ESTABLISHED rows, the SYN queue and outbound CLOSE_WAIT, which cost a walk over every
-    socket; `run` does without.
+    socket; `run` does without. `stands` asks where the threads of every owner stand, also while nobody waits.
     """
 
     pids: frozenset[samples.Pid] | None = None
@@ -39,6 +39,7 @@ class Selection:
     netns_pid: samples.Pid | None = None
     netns_path: str | None = None
     deep: bool = False
+    stands: bool = False
 
 
 class Sampler(Protocol):

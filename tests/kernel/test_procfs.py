@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 import psutil
 import pytest
@@ -43,6 +42,8 @@ def test_a_process_is_what_psutil_says() -> None:
         assert (ME, oracle.num_threads()) == (facts.parent, facts.threads)
         assert abs(psutil.boot_time() + facts.started.total_seconds() - oracle.create_time()) < 1.5
         assert tuple(oracle.cmdline()) == procfs.command_line(child.pid)
+        spent = oracle.cpu_times()
+        assert 0 <= spent.user + spent.system - facts.cpu.total_seconds() < 0.5
         assert child.pid in procfs.pids()
         child.kill()
 
@@ -144,45 +145,6 @@ def test_counters_are_those_of_the_namespace() -> None:
     counters = namespaces.alone(work)
     assert isinstance(counters, dict)
     assert (1, 1, 0) == (counters["PassiveOpens"], counters["ActiveOpens"], counters["ListenDrops"])
-
-
-def test_a_blocked_thread_names_its_descriptor() -> None:
-    """recv() on a socket, as a stuck worker does."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        thread = threading.Thread(target=theirs.recv, args=(1,))
-        thread.start()
-        assert thread.native_id is not None
-        deadline = time.monotonic() + 5
-        while (found := blocked_calls.of_thread(ME, thread.native_id)) is None:
-            assert time.monotonic() < deadline
-        ours.send(b"x")
-        thread.join()
-        assert isinstance(found, blocked_calls.BlockedCall)
-        assert ("recvfrom", theirs.fileno()) == (found.name, found.descriptor)
-
-
-@pytest.mark.parametrize(
-    ("text", "machine", "expected"),
-    [
-        ("running\n", "x86_64", None),
-        ("0 0x5 0x7f 0x1 0x0 0x0 0x0 0x7ffd 0x7f12\n", "x86_64", blocked_calls.BlockedCall(0, "read", 5)),
-        ("63 0x5 0x7f 0x1 0x0 0x0 0x0 0x7ffd 0x7f12\n", "aarch64", blocked_calls.BlockedCall(63, "read", 5)),
-        ("202 0x7f0 0x80 0x2 0x0 0x0 0x0 0x1 0x2\n", "x86_64", blocked_calls.BlockedCall(202, None, None)),
-        ("-1 0x7ffd 0x7f12\n", "x86_64", blocked_calls.BlockedCall(-1, None, None)),
-    ],
-)
-def test_reads_the_system_call_line(text: str, machine: str, expected: object) -> None:
-    """Numbers differ by machine; a futex waits for no descriptor."""
-    assert expected == blocked_calls.parse(text, machine)
-
-
-@pytest.mark.parametrize(
-    ("text", "machine"), [("", "x86_64"), ("x y", "x86_64"), ("0", "x86_64"), ("0 0x5", "riscv64")]
-)
-def test_an_unknown_system_call_line_is_missing(text: str, machine: str) -> None:
-    """Another machine or another shape is said, not guessed."""
-    assert isinstance(blocked_calls.parse(text, machine), samples.Missing)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,14 @@ def still_holds(pid: int, descriptor: int, inode: int) -> bool:
         return False
 
 
+def socket_at(pid: int, descriptor: int) -> int:
+    """The inode of the socket behind a descriptor; 0 for anything else, also for one that is gone or hidden."""
+    try:
+        return _inode_in(os.readlink(f"/proc/{pid}/fd/{descriptor}")) or 0
+    except OSError:
+        return 0
+
+
 def holders(inodes: Collection[int], pids: Iterable[int] | None = None) -> Holders:
     """Which of `pids` (None: every process) hold the sockets with these inodes; forked servers share one."""
     found: dict[int, list[int]] = {inode: [] for inode in inodes}
@@ -97,7 +105,10 @@ def holders(inodes: Collection[int], pids: Iterable[int] | None = None) -> Holde
 def _socket_inode(name: str, folder: int) -> int | None:
     """The socket inode behind a descriptor; None for anything else, also when it was closed meanwhile."""
     try:
-        target = os.readlink(name, dir_fd=folder)
+        return _inode_in(os.readlink(name, dir_fd=folder))
     except OSError:
         return None
+
+
+def _inode_in(target: str) -> int | None:
     return int(target[len(_SOCKET) : -1]) if target.startswith(_SOCKET) else None

@@ -6,6 +6,7 @@ Called by sock_diag, close_waits and socket_tables. All offsets count from the s
 import dataclasses
 import enum
 import struct
+from collections.abc import Set as AbstractSet
 
 from lastack import errors
 from lastack.kernel import netlink
@@ -29,6 +30,7 @@ SKMEMINFO_DROPS = 8 * 4
 
 _REQUEST_BOTH = struct.Struct("=BBBB48xII")
 _REQUEST_FAMILY = struct.Struct("=BBBxI48x")
+_LENGTH = struct.Struct("=I")
 _ATTRIBUTE = struct.Struct("=HH")
 _REQUEST_BYTECODE = 1
 
@@ -110,12 +112,16 @@ class Layout:
 
 def layout(block: netlink.Block, index: int = 0) -> Layout:
     """Read the attribute headers of one row. Raises KernelReplyError when they do not fill it exactly."""
+    return layout_of(block.records, index * block.stride)
+
+
+def layout_of(records: bytes | bytearray, start: int) -> Layout:
+    """The same for the row that begins at byte `start`."""
     places: dict[int, tuple[int, int]] = {}
-    start = index * block.stride
-    (length,) = struct.unpack_from("=I", block.records, start)
+    (length,) = _LENGTH.unpack_from(records, start)
     at = ATTRIBUTES
     while at + 4 <= length:
-        size, kind = _ATTRIBUTE.unpack_from(block.records, start + at)
+        size, kind = _ATTRIBUTE.unpack_from(records, start + at)
         if size < 4 or at + size > length:
             raise errors.KernelReplyError(
                 f"attribute {kind} at byte {at} of a socket row claims {size} bytes, "
@@ -167,6 +173,20 @@ def without_owner(block: netlink.Block) -> netlink.Block | None:
     return netlink.Block(records, stride, len(kept))
 
 
+def with_inodes(block: netlink.Block, inodes: AbstractSet[int]) -> netlink.Block | None:
+    """Only the rows of the sockets with these inodes, copied; None when there are none."""
+    stride = block.stride
+    words = bytearray(4 * block.count)
+    for at in range(4):
+        words[at::4] = block.plane(INODE + at)
+    column = memoryview(words).cast("I").tolist()
+    if inodes.isdisjoint(column):
+        return None
+    kept = [index for index, inode in enumerate(column) if inode in inodes]
+    records = bytearray().join(block.records[index * stride : (index + 1) * stride] for index in kept)
+    return netlink.Block(records, stride, len(kept))
+
+
 def rows_in(block: netlink.Block, states: frozenset[State]) -> netlink.Block | None:
     """The block with the rows that are in one of `states`, None when there is none.
 
@@ -176,14 +196,17 @@ def rows_in(block: netlink.Block, states: frozenset[State]) -> netlink.Block | N
     found = block.plane(STATE)
     if found[0] in states and found == found[:1] * block.count:
         return block
-    if sum(map(found.count, states)) == block.count:
+    among = sum(map(found.count, states))
+    if among == block.count:
         return block
     if not _EVERY_STATE.issuperset(found):
         raise errors.KernelReplyError(f"socket rows in states {sorted(set(found))}, expected 1 to 11")
+    if not among:
+        return None
     stride = block.stride
     kept = [
         block.records[index * stride : (index + 1) * stride]
         for index, state in enumerate(found)
         if state in states
     ]
-    return netlink.Block(bytearray().join(kept), stride, len(kept)) if kept else None
+    return netlink.Block(bytearray().join(kept), stride, len(kept))

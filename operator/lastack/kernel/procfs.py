@@ -10,7 +10,7 @@ import os
 
 from lastack.engine import samples
 
-_TICK = dt.timedelta(seconds=1)
+_SECOND = dt.timedelta(seconds=1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class ProcessFacts:
     threads: int
     started: dt.timedelta
     """Since boot, by CLOCK_BOOTTIME; with the pid it says which process it is."""
+    cpu: dt.timedelta
+    """Processor time of all its threads since it began, user and system."""
 
 
 def missing(problem: OSError, what: str) -> samples.Missing:
@@ -57,7 +59,7 @@ def read(path: str) -> bytes | samples.Missing:
 
 
 def process(pid: int) -> ProcessFacts | samples.Missing:
-    """Parent, name, state, threads and start of a process."""
+    """Parent, name, state, threads, start and processor time of a process."""
     content = read(f"/proc/{pid}/stat")
     if isinstance(content, samples.Missing):
         return content
@@ -66,14 +68,15 @@ def process(pid: int) -> ProcessFacts | samples.Missing:
     fields = content[closing + 1 :].split()
     if opening < 0 or len(fields) < 20:
         return samples.Missing(f"/proc/{pid}/stat has a shape that is not known")
-    ticks = int(fields[19])
+    per_second = os.sysconf("SC_CLK_TCK")
     return ProcessFacts(
         pid=pid,
         parent=int(fields[1]),
         name=content[opening + 1 : closing].decode(errors="replace"),
         state=fields[0].decode(),
         threads=int(fields[17]),
-        started=ticks * _TICK / os.sysconf("SC_CLK_TCK"),
+        started=int(fields[19]) * _SECOND / per_second,
+        cpu=(int(fields[11]) + int(fields[12])) * _SECOND / per_second,
     )
 
 

@@ -12,57 +12,63 @@ CAP_NET_ADMIN the kernel leaves out the marks, which nobody here reads.
 subclasses only: KernelReplyError, Transient, NotPermitted, Unsupported.
 """
 
-import dataclasses
 import struct
 from collections.abc import Collection, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Self
 
 from lastack import errors
-from lastack.kernel import bytecode, close_waits, inet_diag, netlink, socket_tables
+from lastack.kernel import bytecode, close_waits, inet_diag, listening, netlink, socket_tables
 
 Offered = frozenset[inet_diag.Extension]
 
+Listener = listening.Listener
+
 _ALL_STATES = frozenset(inet_diag.State)
+_LISTEN = frozenset({inet_diag.State.LISTEN})
+# A thread may wait on any of them; what is left out has no process any more, or no peer.
+_CONNECTED = _ALL_STATES - {
+    inet_diag.State.LISTEN,
+    inet_diag.State.SYN_RECV,
+    inet_diag.State.TIME_WAIT,
+    inet_diag.State.CLOSE,
+}
 _EVERY_EXTENSION: Offered = frozenset(inet_diag.Extension)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Listener:
-    """One listening socket; SO_REUSEPORT siblings are a row each."""
-
-    family: int
-    """2 (IPv4) or 10 (IPv6)."""
-    address: str
-    """`*` for both families, `0.0.0.0`, `::` for IPv6 only, or one address."""
-    port: int
-    depth: int
-    """Connections that wait for accept()."""
-    limit: int
-    """min(backlog, somaxconn) when listen() ran; the kernel drops above limit + 1."""
-    drops: int | None
-    """sk_drops: every segment this socket turned away, stray ones included; None: the kernel did not say."""
-    inode: int
-    uid: int
-    cookie: int
-    cgroup_id: int | None
 
 
 class SockDiag:
     """Dumps of one namespace over one kept netlink socket, which pins that namespace until close()."""
 
     def __init__(
-        self, endpoint: netlink.DumpSocket, *, offered: Offered = _EVERY_EXTENSION, one_walk: bool = True
+        self,
+        endpoint: netlink.DumpSocket,
+        *,
+        offered: Offered = _EVERY_EXTENSION,
+        one_walk: bool = True,
+        known: listening.Known | None = None,
     ) -> None:
-        """Own `endpoint`; ask only for extensions that are `offered` (Features.extensions)."""
+        """Own `endpoint`; ask only for extensions that are `offered` (Features.extensions).
+
+        Readers of one thread, also one after another, may share what listeners they have `known`.
+        """
         self._endpoint = endpoint
         self._offered = offered
         self.one_walk = one_walk
         self._counter = close_waits.Counter()
+        self._listening = listening.Question(listening.Known() if known is None else known)
 
     @classmethod
-    def open(cls, *, offered: Offered = _EVERY_EXTENSION, one_walk: bool = True) -> Self:
-        """A reader of the calling thread's namespace."""
-        return cls(netlink.DumpSocket.open(), offered=offered, one_walk=one_walk)
+    def open(
+        cls,
+        *,
+        offered: Offered = _EVERY_EXTENSION,
+        one_walk: bool = True,
+        known: listening.Known | None = None,
+        buffer: bytearray | None = None,
+    ) -> Self:
+        """A reader of the calling thread's namespace; `buffer` as netlink.DumpSocket has it."""
+        endpoint = netlink.DumpSocket.open(buffer=buffer)
+        return cls(endpoint, offered=offered, one_walk=one_walk, known=known)
 
     def __enter__(self) -> Self:
         return self
@@ -117,19 +123,64 @@ class SockDiag:
                 table.append(waiting)
         return table
 
-    def listeners(self, *, ports: Collection[int] = ()) -> tuple[Listener, ...]:
-        """The listening sockets, by port, address and inode."""
-        table = self.sockets(
-            {inet_diag.State.LISTEN}, ports=ports, extensions={inet_diag.Extension.SKMEMINFO}
+    def half_closed(
+        self, *, apart_from: Collection[int] = ()
+    ) -> tuple[socket_tables.SocketTable, socket_tables.SocketTable]:
+        """CLOSE_WAIT rows with TCP_INFO, and SYN_RECV rows (which have none), in one walk.
+
+        Of every local port but `apart_from` (by the kernel; more than 1024: of every one).
+        """
+        closing, opening = socket_tables.SocketTable(), socket_tables.SocketTable()
+        wanted = (
+            (frozenset({inet_diag.State.CLOSE_WAIT}), closing),
+            (frozenset({inet_diag.State.SYN_RECV}), opening),
         )
-        rows = [_listener(table, index) for index in range(len(table))]
-        return tuple(sorted(rows, key=lambda row: (row.port, row.address, row.inode)))
+        states = frozenset({inet_diag.State.CLOSE_WAIT, inet_diag.State.SYN_RECV})
+        asked = frozenset({inet_diag.Extension.TCP_INFO}) & self._offered
+        program = bytecode.other_ports(apart_from) if 0 < len(apart_from) <= bytecode.MOST_PORTS else b""
+        for block in self._blocks(states, extensions=asked, program=program):
+            for those, table in wanted:
+                found = inet_diag.rows_in(block, those)
+                if found is not None:
+                    table.append(found)
+        return closing, opening
+
+    def connections(self, inodes: AbstractSet[int]) -> socket_tables.SocketTable:
+        """The connections with these inodes, without extensions; memory does not grow with all the others."""
+        table = socket_tables.SocketTable()
+        for block in self._blocks(_CONNECTED):
+            found = inet_diag.with_inodes(block, inodes)
+            if found is not None:
+                table.append(found)
+        return table
+
+    def listeners(self, *, ports: Collection[int] = ()) -> tuple[Listener, ...]:
+        """The listening sockets, by port, address and inode; the same tuple as before when nothing has changed."""
+        asked = frozenset({inet_diag.Extension.SKMEMINFO}) & self._offered
+        families: tuple[int | None, ...] = (inet_diag.INET, inet_diag.INET6)
+        if self.one_walk:
+            try:
+                return self._ask_listeners((None,), asked, ports)
+            except errors.Unsupported:
+                self.one_walk = False
+        return self._ask_listeners(families, asked, ports)
+
+    def _ask_listeners(
+        self, families: Collection[int | None], asked: Offered, ports: Collection[int]
+    ) -> tuple[Listener, ...]:
+        program = _program(ports)
+        return self._listening.ask(
+            self._endpoint,
+            [
+                inet_diag.request(_LISTEN, family=family, extensions=asked, program=program)
+                for family in families
+            ],
+        )
 
     def attributes_of_listener(self, port: int) -> dict[int, int]:
         """Attributes in the row of a listener on `port` -> the group id for CGROUP_ID, else their size."""
         found: dict[int, int] = {}
-        listening = frozenset({inet_diag.State.LISTEN})
-        for block in self._blocks(listening, extensions=self._offered, program=_program({port})):
+        for block in self._blocks(_LISTEN, extensions=self._offered, program=_program({port})):
             for attribute, (place, size) in inet_diag.layout(block).places.items():
                 is_group = attribute == inet_diag.Attribute.CGROUP_ID and size == 8
                 found[attribute] = struct.unpack_from("=Q", block.records, place)[0] if is_group else size
@@ -164,20 +215,3 @@ class SockDiag:
 
 def _program(ports: Collection[int]) -> bytes:
     return bytecode.local_ports(ports) if 0 < len(ports) <= bytecode.MOST_PORTS else b""
-
-
-def _listener(table: socket_tables.SocketTable, index: int) -> Listener:
-    """A row of LISTEN straight from the columns it needs: this is done for every listener of every tick."""
-    address = table.local_address(index)
-    return Listener(
-        family=table.families[index],
-        address="*" if address == "::" and table.v6only[index] == 0 else address,
-        port=table.local_ports[index],
-        depth=table.rqueues[index],
-        limit=table.wqueues[index],
-        drops=table.drops[index],
-        inode=table.inodes[index],
-        uid=table.uids[index],
-        cookie=table.cookies[index],
-        cgroup_id=table.cgroup_ids[index],
-    )

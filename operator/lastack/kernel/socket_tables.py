@@ -145,6 +145,12 @@ class SocketTable:
         """The peer address of row `index` as text."""
         return address_text(self.families[index], bytes(self.peer_addresses[16 * index : 16 * index + 16]))
 
+    def peer(self, index: int) -> str:
+        """The peer of row `index` as ADDRESS:PORT; IPv6 in brackets, v4-mapped as IPv4."""
+        address = self.peer_address(index)
+        host = f"[{address}]" if ":" in address else address
+        return f"{host}:{self.peer_ports[index]}"
+
     def append(self, block: netlink.Block) -> None:
         """Add the rows of a block. Raises KernelReplyError when an attribute is malformed."""
         for part, layout in inet_diag.by_layout(block):

@@ -79,12 +79,10 @@ def accepted(
     )
 
 
-def count(table: socket_tables.SocketTable, rows: Sequence[int], state: inet_diag.State) -> int:
-    """Rows in a state; of ESTABLISHED ones only those that a process has accepted."""
-    states, inodes = table.states, table.inodes
-    if state is inet_diag.State.ESTABLISHED:
-        return sum(1 for index in rows if states[index] == state and inodes[index])
-    return sum(1 for index in rows if states[index] == state)
+def accepted_count(table: socket_tables.SocketTable, rows: Sequence[int]) -> int:
+    """How many of the rows a process has accepted."""
+    inodes = table.inodes
+    return sum(1 for index in rows if inodes[index])
 
 
 def peers(table: socket_tables.SocketTable, rows: Sequence[int]) -> tuple[tuple[samples.PeerCount, ...], int]:

@@ -42,7 +42,8 @@ class Directory:
         self._places: dict[_Place, list[sock_diag.Listener]] = collections.defaultdict(list)
         for listener in found:
             self._places[_place(listener)].append(listener)
-        self._ports = frozenset(port for port, _, _ in self._places)
+        self.ports = frozenset(port for port, _, _ in self._places)
+        self.inodes = frozenset(each.inode for those in self._places.values() for each in those)
         self._holders = holders
 
     def shared(self, listener: sock_diag.Listener) -> bool:
@@ -68,7 +69,7 @@ class Directory:
         found: dict[tuple[int, int, bytes], _Place | None] = {}
         raw = bytes(table.local_addresses)
         for index, (port, family) in enumerate(zip(table.local_ports, table.families, strict=True)):
-            if port not in self._ports:
+            if port not in self.ports:
                 outbound.append(index)
                 continue
             # Only where somebody listens on one address does the address of the row matter.

@@ -33,7 +33,10 @@ class ProcessReader:
         self._lives: dict[int, _Life] = {}
 
     def read(
-        self, pid: samples.Pid, outbound: int | samples.Missing
+        self,
+        pid: samples.Pid,
+        outbound: int | samples.Missing,
+        group: samples.GroupSample | samples.Missing,
     ) -> samples.ProcessSample | samples.Missing:
         """The process now; Missing when it is gone or a zombie, which holds nothing."""
         facts = procfs.process(pid)
@@ -58,6 +61,9 @@ class ProcessReader:
             outbound=outbound,
             unit=life.unit,
             container=life.container,
+            state=facts.state,
+            cpu=facts.cpu,
+            group=group,
         )
 
 

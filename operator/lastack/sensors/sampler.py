@@ -4,33 +4,65 @@ Called by the loop each tick and by `lastack diagnose`. A look that cannot be ha
 nothing is kept open between looks, so that no namespace of a dead member is held.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
 
 from lastack import errors, ports
-from lastack.engine import samples
-from lastack.kernel import descriptors, features, inet_diag, netns, procfs, sock_diag
-from lastack.sensors import connections, listeners, namespaces, owners, processes, tables
+from lastack.engine import instants, samples
+from lastack.kernel import features, netns, procfs, sock_diag
+from lastack.sensors import (
+    connections,
+    groups,
+    listeners,
+    memories,
+    namespaces,
+    outbound,
+    owners,
+    processes,
+    quiet,
+    stands,
+    tables,
+)
 
 _NOT_DEEP = samples.Missing("not looked at: it costs a walk over every socket")
-_FIRST_LOOK = samples.Missing("there was no look before")
+_NO_CONNECTIONS = samples.Missing("not looked at: the namespace has no connections")
 _NO_DROPS = samples.Missing("this kernel does not tell the drops of a listener")
+_NOBODY_WAITS = samples.Missing("not looked at: nothing waits here")
 _SHARED = samples.Missing(
     "several sockets listen here (SO_REUSEPORT): what nobody accepted yet cannot be tied to one of them",
     inherent=True,
 )
-_REMEMBERED_LOOKS = 1000
-"""A listener that this sampler has not looked at for so many looks is forgotten."""
 
+_Result = TypeVar("_Result")
 _Holders = Mapping[int, tuple[samples.Pid, ...]]
+_Running = Mapping[samples.Pid, samples.ProcessSample]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Before:
-    """The accepted CLOSE_WAIT rows of a listener at the look before, and which look that was."""
+class _Scene:
+    """What one look has read of the sockets of a namespace."""
 
-    rows: samples.CloseWaitRows
-    look: int
+    at: instants.Now
+    namespace: samples.NamespaceSample
+    held: owners.Holders
+    mine: _Holders
+    """Those of the holders that were selected."""
+    directory: listeners.Directory
+    everything: Collection[sock_diag.Listener]
+    chosen: tuple[sock_diag.Listener, ...]
+    found: tables.Tables
+    accepted: Mapping[int, samples.CloseWaitRows]
+    """By the cookie of the listener."""
+
+    def waiting(self, selection: ports.Selection) -> frozenset[int]:
+        """Cookies of the listeners at which somebody waits, or whose owners were asked for in any case."""
+        return frozenset(
+            each.cookie
+            for each in self.chosen
+            if selection.stands or stands.somebody_waits(each.depth, self.accepted[each.cookie])
+        )
 
 
 class SocketSampler:
@@ -43,20 +75,31 @@ class SocketSampler:
         self._sysctls = tuple(sysctls)
         self._owners = owners.OwnerIndex()
         self._processes = processes.ProcessReader(counted_descriptors=offered.counted_descriptors)
-        self._before: dict[tuple[int, int], _Before] = {}
-        self._looks = 0
+        self._groups = groups.GroupReader()
+        self._stands = stands.StandReader()
+        self._clients = outbound.ClientIndex()
+        self._memories = memories.ListenerMemories()
+        self._gate = quiet.Gate()
 
     def look(self, selection: ports.Selection) -> samples.Sample:
         """One look at everything selected; what cannot be seen is in `missing`, nothing is raised for it."""
-        self._looks += 1
         path = _path(selection)
         try:
-            if path is None or netns.identify(path) == netns.own():
-                return self._look(selection)
-            return netns.call_in(path, lambda: self._look(selection))
+            return _inside(path, lambda: self._look(selection))
         except errors.WorldError as problem:
             whole = (f"netns/{path or 'self'}", samples.Missing(problem.message, problem.fix))
             return samples.Sample(self._clock.now(), (), (whole, *_missing_pids(selection.pids, ())))
+
+    def glance(self, selection: ports.Selection) -> None:
+        """A LISTEN dump, which walks over no connection: the deepest queues are kept for the next look."""
+
+        def dump() -> None:
+            with self._reader() as reader:
+                self._memories.glance(netns.own().inode, reader.listeners(ports=selection.ports))
+
+        # What cannot be seen now is said by the next look.
+        with contextlib.suppress(errors.WorldError):
+            _inside(_path(selection), dump)
 
     def namespace_of(self, pid: samples.Pid) -> int | None:
         """The inode of the process's network namespace; None where it cannot be seen or the process is gone."""
@@ -65,31 +108,55 @@ class SocketSampler:
         except errors.WorldError:
             return None
 
+    def _reader(self) -> sock_diag.SockDiag:
+        return sock_diag.SockDiag.open(offered=self._offered.extensions, one_walk=self._offered.one_walk)
+
     def _look(self, selection: ports.Selection) -> samples.Sample:
         """The look itself, in the namespace of the calling thread."""
-        with sock_diag.SockDiag.open(
-            offered=self._offered.extensions, one_walk=self._offered.one_walk
-        ) as reader:
-            held = self._find_owners(reader, selection)
-            mine = _selected(held.pids, selection.pids)
-            # Listed again: to find owners takes its time, and queues and rows shall be of one instant.
-            at = self._clock.now()
-            everything = reader.listeners()
-            directory = listeners.Directory(everything, held.pids)
-            chosen = [each for each in everything if each.inode in mine]
-            found = tables.dump(reader, directory, chosen, deep=selection.deep)
-            chosen = _deepest(chosen, reader) if any(each.depth for each in chosen) else chosen
-        namespace = namespaces.read(self._sysctls)
-        running = self._read_processes(
-            {pid for pids in mine.values() for pid in pids}, found.half_closed, selection
-        )
+        with self._reader() as reader:
+            scene = self._read(reader, selection)
+            inode, waiting = scene.namespace.inode, scene.waiting(selection)
+            at_stake = {
+                pid for each in scene.chosen if each.cookie in waiting for pid in scene.mine[each.inode]
+            }
+            stood = self._stands.read(reader, scene.directory, inode, at_stake)
+        serving = {pid for pids in scene.mine.values() for pid in pids}
+        half_closed = scene.found.half_closed
+        clients = self._clients.join(inode, half_closed.table, half_closed.outbound, selection, serving)
+        running = self._read_processes(serving, clients, None if selection.deep else at_stake)
         looks = []
-        for each in chosen:
-            owner = _owner([running[pid] for pid in mine[each.inode] if pid in running], held)
-            listener = self._sample(each, directory, found, owner, namespace.inode)
-            looks.append(samples.Look(at, listener, owner, namespace))
-        self._forget(namespace.inode, {each.cookie for each in everything})
-        return samples.Sample(at, tuple(looks), _missing_pids(selection.pids, held.unseen))
+        for each in scene.chosen:
+            owner = _owner([running[pid] for pid in scene.mine[each.inode] if pid in running], scene.held)
+            listener = self._sample(each, scene, owner)
+            where = stands.of_owner(owner, stood) if each.cookie in waiting else _NOBODY_WAITS
+            looks.append(samples.Look(scene.at, listener, owner, scene.namespace, where))
+        self._memories.end_look(inode, {each.cookie for each in scene.everything})
+        return samples.Sample(
+            scene.at,
+            tuple(looks),
+            (*_missing_pids(selection.pids, scene.held.unseen), *clients.missing()),
+            _outbound(scene, clients, running),
+        )
+
+    def _read(self, reader: sock_diag.SockDiag, selection: ports.Selection) -> _Scene:
+        """Owners first, then everything else of one instant."""
+        held = self._find_owners(reader, selection)
+        mine = _selected(held.pids, selection.pids)
+        # Listed again: to find owners takes its time, and queues and rows shall be of one instant.
+        at = self._clock.now()
+        everything = reader.listeners()
+        directory = listeners.Directory(everything, held.pids)
+        chosen = [each for each in everything if each.inode in mine]
+        namespace = namespaces.read(self._sysctls)
+        connected = selection.deep or self._gate.is_open(namespace, len(everything))
+        found = tables.dump(reader, directory, chosen, deep=selection.deep, connected=connected)
+        chosen = _deepest(chosen, reader) if any(each.depth for each in chosen) else chosen
+        table = found.half_closed.table
+        accepted = {
+            each.cookie: connections.accepted(table, found.half_closed.of(each), found.fin_ages)
+            for each in chosen
+        }
+        return _Scene(at, namespace, held, mine, directory, everything, tuple(chosen), found, accepted)
 
     def _find_owners(self, reader: sock_diag.SockDiag, selection: ports.Selection) -> owners.Holders:
         """Holders of the listeners on the selected ports; beyond the selected processes in a deep look only."""
@@ -100,43 +167,28 @@ class SocketSampler:
         return self._owners.holders(wanted, among)
 
     def _read_processes(
-        self, pids: Collection[samples.Pid], half_closed: listeners.Sorted, selection: ports.Selection
-    ) -> dict[samples.Pid, samples.ProcessSample]:
-        """Those of the processes that are still there."""
-        table = half_closed.table
-        outbound = {table.inodes[index] for index in half_closed.outbound} - {0}
+        self,
+        serving: Collection[samples.Pid],
+        clients: outbound.Joined,
+        grouped: Collection[samples.Pid] | None,
+    ) -> _Running:
+        """Those of the processes that are still there; the control groups of `grouped` (None: of all)."""
         found = {}
-        for pid in pids:
-            calls: int | samples.Missing = _NOT_DEEP
-            if selection.deep:
-                sockets = descriptors.sockets(pid, wanted=outbound)
-                calls = sockets if isinstance(sockets, samples.Missing) else len(sockets)
-            process = self._processes.read(pid, calls)
+        groups_of = self._groups.look()
+        for pid in {*serving, *clients.by_pid}:
+            group = groups_of(pid) if grouped is None or pid in grouped else _NOBODY_WAITS
+            process = self._processes.read(pid, clients.amount(pid), group)
             if not isinstance(process, samples.Missing):
                 found[pid] = process
         return found
 
     def _sample(
-        self,
-        listener: sock_diag.Listener,
-        directory: listeners.Directory,
-        found: tables.Tables,
-        owner: samples.Owner,
-        namespace: int,
+        self, listener: sock_diag.Listener, scene: _Scene, owner: samples.Owner
     ) -> samples.ListenerSample:
-        shared = directory.shared(listener)
-        table, rows = found.half_closed.table, found.half_closed.of(listener)
-        accepted = connections.accepted(table, rows, found.fin_ages)
-        peers, omitted = connections.peers(table, rows)
-        established: int | samples.Missing = _NOT_DEEP
-        syn_received: int | samples.Missing = _NOT_DEEP
-        if found.counted is not None:
-            counted, through = found.counted.table, found.counted.of(listener)
-            established = connections.count(counted, through, inet_diag.State.ESTABLISHED)
-            syn_received = (
-                _SHARED if shared else connections.count(counted, through, inet_diag.State.SYN_RECV)
-            )
-        return samples.ListenerSample(
+        shared, found = scene.directory.shared(listener), scene.found
+        rows, key = scene.accepted[listener.cookie], (scene.namespace.inode, listener.cookie)
+        peers, omitted = connections.peers(found.half_closed.table, found.half_closed.of(listener))
+        sample = samples.ListenerSample(
             address=listeners.address_of(listener),
             cookie=listener.cookie,
             depth=listener.depth,
@@ -145,44 +197,26 @@ class SocketSampler:
             queued=_SHARED
             if shared
             else connections.queued(listener, found.waiting, found.half_closed, found.fin_ages),
-            close_wait=accepted,
-            vanished_open=self._vanished_open((namespace, listener.cookie), accepted, owner),
-            established=established,
-            syn_received=syn_received,
+            close_wait=rows,
+            vanished_open=self._memories.vanished_open(key, rows, owner),
+            established=_NOT_DEEP
+            if found.established is None
+            else connections.accepted_count(found.established.table, found.established.of(listener)),
+            syn_received=_syn_received(listener, found, shared=shared),
             reuseport=shared,
             peers=peers,
             peers_omitted=omitted,
+            peak=self._memories.peak(key, listener.depth),
         )
+        self._memories.keep(key, rows)
+        return sample
 
-    def _vanished_open(
-        self, key: tuple[int, int], rows: samples.CloseWaitRows, owner: samples.Owner
-    ) -> int | samples.Missing:
-        """Held rows of the look before that are gone although a process of the owner still has them open."""
-        before = self._before.get(key)
-        self._before[key] = _Before(rows, self._looks)
-        if before is None:
-            return _FIRST_LOOK
-        gone = connections.vanished(before.rows, rows)
-        if not gone:
-            return 0
-        if owner.missing is not None:
-            return owner.missing
-        still_open: set[int] = set()
-        for process in owner.processes:
-            held = descriptors.sockets(process.pid, wanted=gone)
-            if isinstance(held, samples.Missing):
-                return held
-            still_open.update(held)
-        return len(still_open)
 
-    def _forget(self, namespace: int, cookies: Collection[int]) -> None:
-        """Keep memory flat: listeners that are gone or that nobody looks at any more are forgotten."""
-        oldest = self._looks - _REMEMBERED_LOOKS
-        self._before = {
-            key: before
-            for key, before in self._before.items()
-            if before.look >= oldest and (key[0] != namespace or key[1] in cookies)
-        }
+def _inside(path: str | None, work: Callable[[], _Result]) -> _Result:
+    """Do the work in the namespace at a path, without a thread where that is the own one."""
+    if path is None or netns.identify(path) == netns.own():
+        return work()
+    return netns.call_in(path, work)
 
 
 def _path(selection: ports.Selection) -> str | None:
@@ -215,6 +249,23 @@ def _owner(running: list[samples.ProcessSample], held: owners.Holders) -> sample
     if running:
         return samples.Owner(owners.main_pid(running), tuple(running))
     return samples.Owner(None, (), held.why_none())
+
+
+def _syn_received(
+    listener: sock_diag.Listener, found: tables.Tables, *, shared: bool
+) -> int | samples.Missing:
+    if shared:
+        return _SHARED
+    return _NO_CONNECTIONS if found.opening is None else len(found.opening.of(listener))
+
+
+def _outbound(scene: _Scene, clients: outbound.Joined, running: _Running) -> tuple[samples.OutboundLook, ...]:
+    """What each process has open as a client, by pid; one that ended meanwhile has nothing."""
+    return tuple(
+        outbound.look(scene.at, running[pid], scene.found, rows, scene.namespace)
+        for pid, rows in sorted(clients.by_pid.items())
+        if pid in running
+    )
 
 
 def _missing_pids(

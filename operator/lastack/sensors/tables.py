@@ -12,13 +12,15 @@ _STATES = inet_diag.State
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tables:
-    """Rows by listener: ESTABLISHED without owner, CLOSE_WAIT; `counted` is ESTABLISHED and SYN_RECV, if deep."""
+    """Rows by listener: ESTABLISHED without owner, CLOSE_WAIT, SYN_RECV; ESTABLISHED ones, if deep."""
 
     waiting: listeners.Sorted
     half_closed: listeners.Sorted
     fin_ages: "array[int]"
     """Of the rows of `half_closed`, in ms."""
-    counted: listeners.Sorted | None
+    opening: listeners.Sorted | None
+    """None: not asked for, since the namespace has no connections."""
+    established: listeners.Sorted | None
 
 
 def dump(
@@ -27,30 +29,32 @@ def dump(
     chosen: Sequence[sock_diag.Listener],
     *,
     deep: bool,
+    connected: bool,
 ) -> Tables:
-    """Ask for the rows that the look needs and no others. Raises errors.WorldError."""
+    """Ask for the rows that the look needs and no others. Raises errors.WorldError.
+
+    `connected` False: the namespace has no connection that a process has or will have.
+    """
     ports = {each.port for each in chosen}
     # A quiet listener has no un-accepted rows, and those of siblings cannot be told apart.
     busy = {each.port for each in chosen if each.depth and not directory.shared(each)}
     waiting = reader.unaccepted(busy) if busy else socket_tables.SocketTable()
-    counted = None
+    established = None
     if deep:
-        counted = (
-            reader.sockets({_STATES.ESTABLISHED, _STATES.SYN_RECV}, ports=ports)
-            if ports
-            else socket_tables.SocketTable()
+        established = (
+            reader.sockets({_STATES.ESTABLISHED}, ports=ports) if ports else socket_tables.SocketTable()
         )
-    # Last, so that a connection whose FIN arrives meanwhile is seen twice and counted once, never missed.
-    half_closed = (
-        reader.sockets(
-            {_STATES.CLOSE_WAIT}, ports=() if deep else ports, extensions={inet_diag.Extension.TCP_INFO}
-        )
-        if ports or deep
-        else socket_tables.SocketTable()
+    # Last, so that a connection whose FIN arrives meanwhile is seen twice and counted once, never missed. One walk
+    # gives what came through the listeners and what processes have as clients: all but the ports of other listeners.
+    half_closed, opening = (
+        reader.half_closed(apart_from=directory.ports - ports)
+        if connected
+        else (socket_tables.SocketTable(), None)
     )
     return Tables(
         waiting=directory.sort(waiting),
         half_closed=directory.sort(half_closed),
         fin_ages=connections.fin_ages(half_closed),
-        counted=None if counted is None else directory.sort(counted),
+        opening=None if opening is None else directory.sort(opening),
+        established=None if established is None else directory.sort(established),
     )

@@ -1,0 +1,158 @@
+"""Where the threads of processes stand, joined with the sockets that they wait for. Called by sampler.
+
+Only while somebody waits: a healthy service costs nothing here. For 200 threads that wait for 200 sockets a read
+takes COST of processor time, and one walk over the connections of the namespace when a socket is new.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+
+from lastack.engine import samples
+from lastack.kernel import blocked_calls, call_numbers, descriptors, procfs, sock_diag
+from lastack.sensors import listeners
+
+_MOST_THREADS = 512
+"""Of one process: beyond, a read would take longer than a look may, and a part of them would mislead."""
+_OLD_MS, _SEVERAL = 30_000, 3
+"""CLOSE_WAIT rows so old, and so many of them, may be handlers that hang: from then on threads are worth a read."""
+_MOST_NAMESPACES = 1024
+"""Beyond so many remembered namespaces all are forgotten, so that memory stays flat."""
+
+Stands = tuple[samples.ThreadStand, ...] | samples.Missing
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Connection:
+    side: samples.Side
+    peer: str | None = None
+
+
+_OTHER = _Connection("other")
+
+
+class StandReader:
+    """Reads threads; remembers the sockets that they waited for at the read before."""
+
+    def __init__(self, machine: str | None = None) -> None:
+        """`machine` is that of uname, if it is not this one."""
+        self._machine = machine or os.uname().machine
+        self._known: dict[int, Mapping[int, _Connection]] = {}
+
+    def read(
+        self,
+        reader: sock_diag.SockDiag,
+        directory: listeners.Directory,
+        namespace: int,
+        pids: Iterable[samples.Pid],
+    ) -> dict[samples.Pid, Stands]:
+        """The threads of each process, ascending; Missing where they cannot be seen. Raises errors.WorldError."""
+        found = {pid: self._threads(pid) for pid in pids}
+        inodes = {
+            stand.inode
+            for those in found.values()
+            if not isinstance(those, samples.Missing)
+            for stand in those
+            if stand.inode
+        }
+        connections = self._connections(reader, directory, namespace, inodes)
+        return {
+            pid: those if isinstance(those, samples.Missing) else _joined(those, connections)
+            for pid, those in found.items()
+        }
+
+    def _threads(self, pid: samples.Pid) -> Stands:
+        """Calls and inodes of the threads; sides and peers come later, of all processes at once."""
+        if self._machine not in call_numbers.NUMBERS:
+            return samples.Missing(f"the system call numbers of {self._machine} are not known")
+        threads = procfs.threads(pid)
+        if isinstance(threads, samples.Missing):
+            return threads
+        if len(threads) > _MOST_THREADS:
+            return samples.Missing(
+                f"process {pid} has {len(threads)} threads, more than the {_MOST_THREADS} that a look reads",
+                f"take a thread dump: lastack dump {pid}",
+            )
+        if blocked_calls.is_foreign(pid):
+            return samples.Missing(
+                f"process {pid} is a 32-bit program, the numbers of whose system calls are not known",
+                f"take a thread dump: lastack dump {pid}",
+            )
+        stands: list[samples.ThreadStand] = []
+        inodes: dict[int, int] = {}
+        why = samples.Missing(f"vanished: process {pid} is not there (any more)")
+        for thread in threads:
+            call = blocked_calls.of_thread(pid, thread, machine=self._machine)
+            if isinstance(call, samples.Missing):
+                if call.fix is not None:
+                    return call
+                why = call  # this thread ended; the others are there
+                continue
+            stands.append(_stand(pid, thread, call, inodes))
+        return tuple(stands) if stands else why
+
+    def _connections(
+        self, reader: sock_diag.SockDiag, directory: listeners.Directory, namespace: int, inodes: set[int]
+    ) -> Mapping[int, _Connection]:
+        """Side and peer of every socket; one that is no connection of this namespace (unix, UDP) is `other`.
+
+        A socket keeps its inode for life: only new ones are looked for, and that takes one walk for all.
+        """
+        before = self._known.get(namespace, {})
+        found = {inode: before[inode] for inode in inodes if inode in before}
+        found.update(dict.fromkeys(inodes & directory.inodes, _Connection("listening")))
+        unknown = inodes - found.keys()
+        if unknown:
+            found.update(dict.fromkeys(unknown, _OTHER))
+            table = reader.connections(unknown)
+            for index, inode in enumerate(table.inodes):
+                side: samples.Side = "inbound" if table.local_ports[index] in directory.ports else "outbound"
+                found[inode] = _Connection(side, table.peer(index))
+        if len(self._known) >= _MOST_NAMESPACES:
+            self._known.clear()
+        self._known[namespace] = found
+        return found
+
+
+def somebody_waits(depth: int, rows: samples.CloseWaitRows) -> bool:
+    """Whether a listener with this queue and these accepted rows may have threads that hang."""
+    return depth > 0 or sum(age >= _OLD_MS for age in rows.ages_ms) >= _SEVERAL
+
+
+def of_owner(owner: samples.Owner, found: Mapping[samples.Pid, Stands]) -> Stands:
+    """The threads of all processes of an owner, by pid; Missing where those of one are hidden."""
+    every: list[samples.ThreadStand] = []
+    why = owner.missing or samples.Missing("vanished: no process of the owner is there (any more)")
+    for process in owner.processes:
+        those = found[process.pid]
+        if not isinstance(those, samples.Missing):
+            every.extend(those)
+        elif those.fix is not None:
+            return those
+        else:
+            why = those
+    return tuple(every) if every else why
+
+
+def _stand(
+    pid: samples.Pid, thread: int, call: blocked_calls.BlockedCall | None, inodes: dict[int, int]
+) -> samples.ThreadStand:
+    if call is None:
+        return samples.ThreadStand(pid, thread, running=True)
+    inode = 0
+    if call.descriptor is not None:
+        if call.descriptor not in inodes:
+            inodes[call.descriptor] = descriptors.socket_at(pid, call.descriptor)
+        inode = inodes[call.descriptor]
+    return samples.ThreadStand(pid, thread, running=False, call=call.name, inode=inode)
+
+
+def _joined(
+    those: tuple[samples.ThreadStand, ...], connections: Mapping[int, _Connection]
+) -> tuple[samples.ThreadStand, ...]:
+    return tuple(
+        dataclasses.replace(stand, side=connections[stand.inode].side, peer=connections[stand.inode].peer)
+        if stand.inode
+        else stand
+        for stand in those
+    )
