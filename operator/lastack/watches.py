@@ -116,7 +116,7 @@ class Watch:
             return
         pids = frozenset(pid for member in group for pid in member.pids)
         sample = self._sampler.look(ports.Selection(pids, self.policy.ports, group[0].main_pid))
-        blind = dict(sample.missing)
+        blind = dict(sample.unseen)
         for member in group:
             own = tuple(look for look in sample.looks if _belongs(look, member))
             whole = next((why for what, why in blind.items() if not what.startswith("pid/")), None)

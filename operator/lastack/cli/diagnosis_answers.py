@@ -17,6 +17,7 @@ class Seen:
     """
 
     windows: Sequence[samples.Window]
+    outbound: Sequence[samples.OutboundWindow]
     namespaces: Sequence[int]
     missing: Sequence[tuple[str, samples.Missing]]
     window: dt.timedelta
@@ -26,7 +27,8 @@ class Seen:
 def judge(ports: frozenset[int], seen: Seen) -> diagnosis_documents.Answer:
     """Judge every listener, the worst first; a port that was asked for and has no listener is an item too.
 
-    Nothing is concluded from the absence of a listener where no namespace could be seen.
+    So is each process that has connections of its own whose other side has closed, unless ports were asked for: they
+    select listeners. Nothing is concluded from the absence of a listener where no namespace could be seen.
     """
     items = [
         diagnosis_documents.Diagnosed(
@@ -34,6 +36,13 @@ def judge(ports: frozenset[int], seen: Seen) -> diagnosis_documents.Answer:
         )
         for each in seen.windows
     ]
+    if not ports:
+        items += [
+            diagnosis_documents.Diagnosed(
+                diagnoses.diagnose_outbound(each), None, None, each.last.namespace.inode, each
+            )
+            for each in seen.outbound
+        ]
     if seen.namespaces:
         heard = {item.port for item in items}
         inode = seen.namespaces[0] if len(seen.namespaces) == 1 else None

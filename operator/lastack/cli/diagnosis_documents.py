@@ -5,7 +5,7 @@ Names and meaning of the fields are the contract (docs/reference): fields may be
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lastack import quantities
@@ -31,6 +31,8 @@ _FIRST_SIGNALS = (
     _Name.OPEN_FILES_LIMIT,
 )
 """Present for every listener, in this order; others follow as they were measured."""
+_SIGNALS = frozenset(_Name)
+_MOST_PEERS = 10
 _NOT_MEASURED = samples.Missing("not measured")
 LISTENERS = "listeners"
 """What is missing when a pid, unit or namespace could not be looked at."""
@@ -38,12 +40,16 @@ LISTENERS = "listeners"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Diagnosed:
-    """One listener with its finding, or (`window` None) a port that nobody listens on."""
+    """One finding: of a listener, of a port that nobody listens on (`window` None), or of a client (`outbound`).
+
+    A client is a process with connections that it made itself; then `port` is None, too.
+    """
 
     finding: findings.Finding
     window: samples.Window | None
-    port: int
+    port: int | None
     netns: int | None
+    outbound: samples.OutboundWindow | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ class Answer:
     window: dt.timedelta
     items: tuple[Diagnosed, ...]
     missing: tuple[tuple[str, samples.Missing], ...]
-    """(selector, why): pid/N, unit/NAME, netns/PATH."""
+    """(what, why): a selector such as pid/N, unit/NAME, netns/PATH, or a signal of which a part is hidden."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,13 +107,15 @@ def missing_rows(answer: Answer) -> tuple[MissingRow, ...]:
     """One row per signal and member: what is missing, and what an `unknown` would have needed."""
     rows: dict[tuple[str, str | None], samples.Missing] = {}
     for what, why in answer.missing:
-        member = None if what.startswith("netns/") else what
-        rows.setdefault((LISTENERS, member), why)
+        if what in _SIGNALS:
+            rows.setdefault((what, None), why)
+        else:
+            rows.setdefault((LISTENERS, None if what.startswith("netns/") else what), why)
     for item in answer.items:
-        if item.window is None:
+        member = _member_name(item)
+        if member is None:
             continue
-        member = member_name(item.window.last)
-        for name in _names(item.finding.signals):
+        for name in _names(item):
             value = item.finding.signals.get(name, _NOT_MEASURED)
             if isinstance(value, samples.Missing):
                 _keep(rows, (name.value, member), value)
@@ -116,8 +124,13 @@ def missing_rows(answer: Answer) -> tuple[MissingRow, ...]:
     return tuple(MissingRow(signal, member, why) for (signal, member), why in rows.items())
 
 
-def member_name(look: samples.Look) -> str:
-    """How `missing` names a member: by its pid, or by its address where no owner can be seen."""
+def _member_name(item: Diagnosed) -> str | None:
+    """How `missing` names a member: by its pid, or by its address where no owner can be seen; None: there is none."""
+    if item.outbound is not None:
+        return f"pid/{item.outbound.last.process.pid}"
+    if item.window is None:
+        return None
+    look = item.window.last
     if look.owner.pid is not None:
         return f"pid/{look.owner.pid}"
     return f"listener/{look.listener.address.address}:{look.listener.address.port}"
@@ -131,16 +144,20 @@ def _keep(
         rows[key] = why
 
 
-def _names(signals: findings.Signals) -> list[vocabulary.SignalName]:
+def _names(item: Diagnosed) -> list[vocabulary.SignalName]:
+    """The signals of an item; a listener has the first ones whatever was measured."""
+    signals = item.finding.signals
+    if item.window is None:
+        return list(signals)
     return [*_FIRST_SIGNALS, *(name for name in signals if name not in _FIRST_SIGNALS)]
 
 
 def _item(item: Diagnosed) -> dict[str, Any]:
     found = item.finding
-    look = None if item.window is None else item.window.last
+    peers, omitted = peers_of(item)
     return {
-        "member": _member(look, item.netns),
-        "listener": _listener(look, item.port),
+        "member": _member(item),
+        "listener": _listener(item),
         "code": found.code.value,
         "severity": found.severity.value,
         "confidence": found.confidence.value,
@@ -150,18 +167,35 @@ def _item(item: Diagnosed) -> dict[str, Any]:
             {"signal": each.signal.value, "value": each.value, "limit": each.limit, "text": each.text}
             for each in found.evidence
         ],
-        "signals": {} if look is None else _signals(found.signals),
-        "peers": []
-        if look is None
-        else [{"address": each.address, "closeWait": each.close_wait} for each in look.listener.peers],
-        "peersOmitted": 0 if look is None else look.listener.peers_omitted,
+        "signals": _signals(item),
+        "peers": [{"address": each.address, "closeWait": each.close_wait} for each in peers],
+        "peersOmitted": omitted,
         "canHelp": [{"remedy": each.remedy, "why": each.why} for each in found.can_help],
         "cannotHelp": [{"remedy": each.remedy, "why": each.why} for each in found.cannot_help],
     }
 
 
-def _member(look: samples.Look | None, inode: int | None) -> dict[str, Any]:
-    owner = samples.Owner(None, ()) if look is None else look.owner
+def peers_of(item: Diagnosed) -> tuple[Sequence[samples.PeerCount], int]:
+    """The largest peers, and how many are left out; of a process's own connections each is an address with a port."""
+    if item.outbound is not None:
+        every = item.outbound.last.peer_counts
+        return every[:_MOST_PEERS], max(0, len(every) - _MOST_PEERS)
+    if item.window is None:
+        return (), 0
+    listener = item.window.last.listener
+    return listener.peers, listener.peers_omitted
+
+
+def owner_of(item: Diagnosed) -> samples.Owner:
+    """The processes that an item is about; of a port that nobody listens on there are none."""
+    if item.outbound is not None:
+        process = item.outbound.last.process
+        return samples.Owner(process.pid, (process,))
+    return samples.Owner(None, ()) if item.window is None else item.window.last.owner
+
+
+def _member(item: Diagnosed) -> dict[str, Any]:
+    owner = owner_of(item)
     main = owner.main
     return {
         "pid": owner.pid,
@@ -170,21 +204,23 @@ def _member(look: samples.Look | None, inode: int | None) -> dict[str, Any]:
         "unit": main.unit if main else None,
         "container": main.container if main else None,
         "pod": None,
-        "netns": look.namespace.inode if look else inode,
+        "netns": item.netns,
     }
 
 
-def _listener(look: samples.Look | None, port: int) -> dict[str, Any]:
-    if look is None:
-        return {"address": None, "port": port, "family": None}
-    address = look.listener.address
+def _listener(item: Diagnosed) -> dict[str, Any] | None:
+    if item.outbound is not None:
+        return None
+    if item.window is None:
+        return {"address": None, "port": item.port, "family": None}
+    address = item.window.last.listener.address
     return {"address": address.address, "port": address.port, "family": address.family}
 
 
-def _signals(signals: findings.Signals) -> Mapping[str, float | int | None]:
+def _signals(item: Diagnosed) -> Mapping[str, float | int | None]:
     shown: dict[str, float | int | None] = {}
-    for name in _names(signals):
-        value = signals.get(name, _NOT_MEASURED)
+    for name in _names(item):
+        value = item.finding.signals.get(name, _NOT_MEASURED)
         if isinstance(value, samples.Missing):
             shown[name.value] = None
         else:

@@ -48,10 +48,10 @@ def _show_sick(item: diagnosis_documents.Diagnosed) -> None:
         _list("seen", [each.text for each in found.evidence])
     if found.cause is not None:
         _list("cause", [_cause_text(found.cause)])
-    look = None if item.window is None else item.window.last
-    if look is not None and look.listener.peers:
-        named = [f"{peer.address} ({peer.close_wait})" for peer in look.listener.peers[:_MOST_NAMES]]
-        left = len(look.listener.peers) - len(named) + look.listener.peers_omitted
+    peers, omitted = diagnosis_documents.peers_of(item)
+    if peers:
+        named = [f"{peer.address} ({peer.close_wait})" for peer in peers[:_MOST_NAMES]]
+        left = len(peers) - len(named) + omitted
         _list("CLOSE_WAIT by peer", [", ".join(named) + (f" and {left} more" if left else "")])
     _list("can help", [_remedy_text(each) for each in found.can_help])
     _show_in_vain(found)
@@ -88,17 +88,25 @@ def _total(answer: diagnosis_documents.Answer, sick: Sequence[diagnosis_document
         if answer.window
         else "one look, so rates are unknown"
     )
-    return f"{listeners} listener{'' if listeners == 1 else 's'}, {len(sick)} sick, {watched}"
+    clients = sum(1 for item in answer.items if item.outbound is not None)
+    both = [_counted(listeners, "listener"), *([_counted(clients, "client")] if clients else [])]
+    return f"{', '.join(both)}, {len(sick)} sick, {watched}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _where(item: diagnosis_documents.Diagnosed) -> str:
+    if item.outbound is not None:
+        return "as client"
     return f"port {item.port}" if item.window is None else str(item.window.last.listener.address)
 
 
 def _who(item: diagnosis_documents.Diagnosed) -> str:
-    if item.window is None:
+    if item.window is None and item.outbound is None:
         return "nobody"
-    owner = item.window.last.owner
+    owner = diagnosis_documents.owner_of(item)
     main = owner.main
     if main is None:
         return "owner not seen"

@@ -48,7 +48,7 @@ class Cause:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with one listener of one owner."""
+    """What is wrong with one listener of one owner, or with the connections that a process made itself."""
 
     code: vocabulary.DiagnosisCode
     severity: vocabulary.Severity
@@ -61,3 +61,5 @@ class Finding:
     cannot_help: tuple[Remedy, ...] = ()
     needs: tuple[vocabulary.SignalName, ...] = ()
     """For `unknown`: the signals that would have decided it."""
+    outbound: bool = False
+    """Of the connections that one process made itself, and of no listener."""

@@ -60,6 +60,31 @@ def advise(finding: findings.Finding, window: samples.Window | None) -> findings
     return dataclasses.replace(finding, can_help=tuple(can), cannot_help=tuple(cannot))
 
 
+def advise_outbound(finding: findings.Finding, namespace: samples.NamespaceSample) -> findings.Finding:
+    """The finding about a process's own connections with what can help and what cannot; nothing without a disease."""
+    if finding.code in _NO_DISEASE:
+        return finding
+    _, restart = _RESTART[finding.code]
+    state = sysctls.SysctlState(current=namespace.sysctls)
+    cannot = []
+    for setting in sysctls.ORIGIN_SETTINGS:
+        help_ = sysctls.judge(setting.name, finding.code, state)
+        cannot.append(findings.Remedy(setting.name, help_.why))
+    can = (
+        findings.Remedy(
+            "poolSettings",
+            "an idle time-out below that of the server, or a look at the connection before it is used again",
+        ),
+        findings.Remedy(
+            "socketDestroy",
+            "ends what the server has ended long ago; the pool finds those connections broken when it touches them, "
+            "and until then their files stay open",
+        ),
+        findings.Remedy(vocabulary.ActionKind.ROLLING_RESTART, restart),
+    )
+    return dataclasses.replace(finding, can_help=can, cannot_help=tuple(cannot))
+
+
 def sysctl_help(
     name: str, finding: findings.Finding, namespace: samples.NamespaceSample, desired: str
 ) -> sysctls.Help:

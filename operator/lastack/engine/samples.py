@@ -7,15 +7,18 @@ a hundred megabytes.
 
 from __future__ import annotations  # array.array takes no [] at run time before 3.12
 
+import collections
 import dataclasses
 import datetime as dt
 from array import array
 from collections.abc import Mapping
 from typing import Literal, NewType
 
-from lastack.engine import instants
+from lastack.engine import instants, trends
+from lastack.policy import vocabulary
 
 Pid = NewType("Pid", int)
+_SIGNALS = frozenset(vocabulary.SignalName)
 Family = Literal["inet", "inet6"]
 
 
@@ -24,11 +27,13 @@ class Missing:
     """Why something could not be read; never replaced by 0.
 
     `inherent` is true for what a listener of this kind can never have: nothing is wrong, and no right would help.
+    `quiet` is true where too little has happened, or for too short a time, to tell: no trigger is raised by it.
     """
 
     why: str
     fix: str | None = None
     inherent: bool = False
+    quiet: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -231,13 +236,21 @@ class OutboundLook:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class OutboundWindow:
-    """The same process at one or more instants, oldest first."""
+    """The same process at one or more instants, oldest first; `trend_of` reaches further back than the looks."""
+    @property
+    def peer_counts(self) -> tuple[PeerCount, ...]:
+        """How many sockets each peer has here, the most first; its address has the port."""
+        counts = collections.Counter(self.peer_of)
+        named = [PeerCount(self.peers[index], count) for index, count in counts.items()]
+        return tuple(sorted(named, key=lambda each: (-each.close_wait, each.address)))
+
 
     looks: tuple[OutboundLook, ...]
 
     @property
     def first(self) -> OutboundLook:
         """The oldest look."""
+    trend_of: trends.Trends = dataclasses.field(default_factory=dict)
         return self.looks[0]
 
     @property
@@ -258,20 +271,30 @@ class Sample:
     at: instants.Now
     looks: tuple[Look, ...]
     missing: tuple[tuple[str, Missing], ...] = ()
-    """(what, why): what is a selector such as `pid/900`, `netns//run/x`, `unit/x.service`."""
+    """(what, why): what is a selector such as `pid/900`, `netns//run/x`, `unit/x.service`, or a signal of the namespace
+    of which a part is hidden, such as `closeWait.outbound`."""
     outbound: tuple[OutboundLook, ...] = ()
     """One per process that was asked for and has such sockets, by pid."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Window:
-    """The same listener and owner at one or more instants, oldest first."""
+    """The same listener and owner at one or more instants, oldest first.
+
+    `trend_of` reaches further back than the looks; it is empty where nobody has watched for long, as in `diagnose`.
+    """
+    @property
+    def unseen(self) -> tuple[tuple[str, Missing], ...]:
+        """What of `missing` could not be looked at, without the signals of which only a part is hidden."""
+        return tuple((what, why) for what, why in self.missing if what not in _SIGNALS)
+
 
     looks: tuple[Look, ...]
 
     @property
     def first(self) -> Look:
         """The oldest look."""
+    trend_of: trends.Trends = dataclasses.field(default_factory=dict)
         return self.looks[0]
 
     @property

@@ -49,3 +49,41 @@ CLOCK_STEP = dt.timedelta(seconds=2)
 
 REFUSALS_PER_LIFE = 2
 """How often an executor may refuse one act that no guard held: what the guards do not see will not pass by itself."""
+
+OUTBOUND_LEAK = 20
+"""A pool keeps a few connections whose server has closed until it looks at them again; so many to one server are
+more than pools usually keep idle."""
+
+OUTBOUND_OLD = dt.timedelta(minutes=5)
+"""A pool that looks at its idle connections at all has done so by then."""
+
+OUTBOUND_SETTLED = dt.timedelta(seconds=30)
+"""What has stood so long was not on its way to be closed: growth is counted in these rows only, since a busy client
+passes through CLOSE_WAIT all the time."""
+
+OUTBOUND_SHARE = 0.1
+"""A tenth of the file limit for one server that has hung up is more than any pool is meant to take."""
+
+TREND_POINTS = 120
+"""A trend keeps at most so many points: enough for a robust slope, little enough to compute one in a millisecond."""
+
+TREND_SPACING = dt.timedelta(seconds=1)
+"""What is sampled more often is averaged: no leak is told by tenths of a second."""
+
+TREND_HORIZON = dt.timedelta(hours=24)
+"""Older points are forgotten: a day holds one round of the traffic, so that a busy morning is no leak, and a leak that
+takes three days to the limit shows in it."""
+
+TREND_SPAN = dt.timedelta(minutes=10)
+"""Below this there is no slope: a service that starts fills its pools and caches, which looks like a leak."""
+
+TREND_LEAST_POINTS = 8
+"""Nor on fewer points, however far apart they are: the median of a handful of slopes is chance."""
+
+TREND_RECENT_POINTS = 12
+"""When the last dozen points have left everything before them below, they alone are the trend: a leak that began
+today in a process that was well for days would else stay hidden behind those days."""
+
+TREND_AGREEMENT = 0.75
+"""A gauge grows when in three of four pairs of its points the later one is higher: of noise it is in half of them, of
+one single step too, and of a garbage collector that closes what was forgotten in fewer with each round."""

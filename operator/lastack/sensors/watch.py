@@ -17,9 +17,13 @@ _SHARE_OF_TIME = 10
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Watched:
-    """One window per listener that was there at the last look, and what could not be seen."""
+    """One window per listener that was there at the last look, and what could not be seen.
+
+    `outbound` has one per process that had sockets in CLOSE_WAIT as a client at the last look.
+    """
 
     windows: tuple[samples.Window, ...]
+    outbound: tuple[samples.OutboundWindow, ...]
     missing: tuple[tuple[str, samples.Missing], ...]
     seen: tuple[bool, ...]
     """Per selection: whether it could be looked at."""
@@ -66,12 +70,16 @@ def _look(
 def gather(taken: Sequence[Sequence[samples.Sample]]) -> Watched:
     """The windows of what was looked at, one series of samples per selection; also of looks that were recorded."""
     found: list[samples.Window] = []
+    outbound: list[samples.OutboundWindow] = []
     missing: dict[tuple[str, samples.Missing], None] = {}
     for series in taken:
         missing.update(dict.fromkeys(series[-1].missing))
         whole = [sample for sample in series if not _failed(sample)]
-        found.extend(_windows(whole) if whole else ())
-    return Watched(tuple(found), tuple(missing), tuple(not _failed(series[0]) for series in taken))
+        if whole:
+            found.extend(_windows(whole))
+            outbound.extend(_outbound_windows(whole))
+    seen = tuple(not _failed(series[0]) for series in taken)
+    return Watched(tuple(found), tuple(outbound), tuple(missing), seen)
 
 
 def _windows(taken: Sequence[samples.Sample]) -> list[samples.Window]:
@@ -88,10 +96,22 @@ def _windows(taken: Sequence[samples.Sample]) -> list[samples.Window]:
     return [samples.Window(tuple(looks)) for looks in history.values()]
 
 
+def _outbound_windows(taken: Sequence[samples.Sample]) -> list[samples.OutboundWindow]:
+    """Windows of the processes that the newest sample has; another process with the same pid is another one."""
+    history: dict[tuple[int, dt.timedelta], list[samples.OutboundLook]] = {
+        (look.process.pid, look.process.started): [] for look in taken[-1].outbound
+    }
+    for sample in taken:
+        for look in sample.outbound:
+            if (look.process.pid, look.process.started) in history:
+                history[look.process.pid, look.process.started].append(look)
+    return [samples.OutboundWindow(tuple(looks)) for looks in history.values()]
+
+
 def _socket(look: samples.Look) -> tuple[int, int]:
     return (look.namespace.inode, look.listener.cookie)
 
 
 def _failed(sample: samples.Sample) -> bool:
     """Nothing could be seen: the namespace is gone or closed to us, or the kernel did not answer."""
-    return bool(sample.missing) and not sample.looks
+    return bool(sample.unseen) and not sample.looks

@@ -7,7 +7,7 @@ engine.judgements and by `lastack diagnose`. This is one of the two decisions of
 from collections.abc import Callable, Collection
 
 from lastack.engine import findings, remedies, samples, signals
-from lastack.engine.diagnoses import accept_stall, backlog_too_small, fd_leak, no_disease
+from lastack.engine.diagnoses import accept_stall, backlog_too_small, fd_leak, no_disease, outbound_leak
 from lastack.policy import vocabulary
 
 Row = Callable[[samples.Window, findings.Signals], findings.Finding | None]
@@ -31,6 +31,11 @@ def diagnose(window: samples.Window) -> findings.Finding:
         if found is not None:
             return remedies.advise(found, window)
     return no_disease.healthy(window, measured)
+
+
+def diagnose_outbound(window: samples.OutboundWindow) -> findings.Finding:
+    """Say whether a process leaks the connections that it made itself; an item of its own beside its listeners."""
+    return remedies.advise_outbound(outbound_leak.judge(window), window.last.namespace)
 
 
 def not_listening(ports: Collection[int]) -> findings.Finding:
