@@ -207,6 +207,10 @@ class Owner:
         return next((process for process in self.processes if process.pid == self.pid), None)
 
 
+NOTHING_WAITS = Missing("not looked at: nothing waits here")
+"""Why a look has no stands: nobody was waiting, and to read them costs a file a thread."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Look:
     """One listener as one owner has it, at one instant."""
@@ -215,7 +219,7 @@ class Look:
     listener: ListenerSample
     owner: Owner
     namespace: NamespaceSample
-    stands: tuple[ThreadStand, ...] | Missing = Missing("not looked at: nothing waits here")
+    stands: tuple[ThreadStand, ...] | Missing = NOTHING_WAITS
     """Where the threads of the owner stood; looked at only while somebody waits, since it costs a read a thread."""
 
 
@@ -233,10 +237,6 @@ class OutboundLook:
     peer_of: array[int]
     namespace: NamespaceSample
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class OutboundWindow:
-    """The same process at one or more instants, oldest first; `trend_of` reaches further back than the looks."""
     @property
     def peer_counts(self) -> tuple[PeerCount, ...]:
         """How many sockets each peer has here, the most first; its address has the port."""
@@ -245,12 +245,16 @@ class OutboundWindow:
         return tuple(sorted(named, key=lambda each: (-each.close_wait, each.address)))
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class OutboundWindow:
+    """The same process at one or more instants, oldest first; `trend_of` reaches further back than the looks."""
+
     looks: tuple[OutboundLook, ...]
+    trend_of: trends.Trends = dataclasses.field(default_factory=dict)
 
     @property
     def first(self) -> OutboundLook:
         """The oldest look."""
-    trend_of: trends.Trends = dataclasses.field(default_factory=dict)
         return self.looks[0]
 
     @property
@@ -276,6 +280,11 @@ class Sample:
     outbound: tuple[OutboundLook, ...] = ()
     """One per process that was asked for and has such sockets, by pid."""
 
+    @property
+    def unseen(self) -> tuple[tuple[str, Missing], ...]:
+        """What of `missing` could not be looked at, without the signals of which only a part is hidden."""
+        return tuple((what, why) for what, why in self.missing if what not in _SIGNALS)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Window:
@@ -283,18 +292,13 @@ class Window:
 
     `trend_of` reaches further back than the looks; it is empty where nobody has watched for long, as in `diagnose`.
     """
-    @property
-    def unseen(self) -> tuple[tuple[str, Missing], ...]:
-        """What of `missing` could not be looked at, without the signals of which only a part is hidden."""
-        return tuple((what, why) for what, why in self.missing if what not in _SIGNALS)
-
 
     looks: tuple[Look, ...]
+    trend_of: trends.Trends = dataclasses.field(default_factory=dict)
 
     @property
     def first(self) -> Look:
         """The oldest look."""
-    trend_of: trends.Trends = dataclasses.field(default_factory=dict)
         return self.looks[0]
 
     @property

@@ -44,10 +44,6 @@ def measure(window: samples.Window) -> findings.Signals:
     }
 
 
-    stuck = _workers_stuck(window)
-    return measured if stuck is None else {**measured, _Name.WORKERS_STUCK: stuck}
-
-
 def measure_outbound(window: samples.OutboundWindow) -> findings.Signals:
     """Measure the signals of the connections that one process made itself; ages in seconds."""
     look = window.last
@@ -59,6 +55,8 @@ def measure_outbound(window: samples.OutboundWindow) -> findings.Signals:
         _Name.OPEN_FILES_LIMIT: files_limit,
         _Name.OPEN_FILES_FILL: _share(files, files_limit),
     }
+
+
 def known(value: findings.SignalValue | None) -> float | None:
     """The number, or None where it is missing."""
     return None if value is None or isinstance(value, samples.Missing) else value
