@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from lastack import __version__, errors, loop, ports, settings, ticking
 from lastack.engine import actions, facts, judgements, outcomes
 from lastack.executors import rolling_restarts, sysctl_leases, thread_dumps, works
+from lastack.executors.thread_dump import readers
 from lastack.hosts.supervised import host as supervised
 from lastack.kernel import clocks, features
 from lastack.observability import logs
@@ -122,7 +123,9 @@ class HostProcess:
         leases = sysctl_leases.SysctlLeaser(hosts)
         files = evidence.EvidenceFiles(where, max_bytes=self._settings.evidence_max_bytes)
         executors: Mapping[vocabulary.ActionKind, ports.Executor] = {
-            vocabulary.ActionKind.THREAD_DUMP: thread_dumps.ThreadDumper(hosts, files, here),
+            vocabulary.ActionKind.THREAD_DUMP: thread_dumps.ThreadDumper(
+                hosts, files, here, readers.all_readers()
+            ),
             vocabulary.ActionKind.SYSCTL: leases,
             # A sampler belongs to one thread: the workers have another than the tick.
             vocabulary.ActionKind.ROLLING_RESTART: rolling_restarts.RollingRestarter(

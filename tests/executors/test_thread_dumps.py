@@ -20,7 +20,7 @@ import pytest
 from lastack import errors, ports
 from lastack.engine import actions, outcomes, reasons
 from lastack.executors import thread_dumps
-from lastack.executors.thread_dump import py_spy
+from lastack.executors.thread_dump import py_spy, readers
 from tests import waiting
 from tests.contracts import executor_contract
 from tests.executors import worlds
@@ -60,7 +60,7 @@ class Stage:
     def dumper(self) -> thread_dumps.ThreadDumper:
         """A new instance."""
         return thread_dumps.ThreadDumper(
-            lambda _: self.host, self.evidence, worlds.RealClock(), program=self.program
+            lambda _: self.host, self.evidence, worlds.RealClock(), readers.all_readers(self.program)
         )
 
 

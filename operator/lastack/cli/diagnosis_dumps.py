@@ -10,7 +10,7 @@ import time
 from lastack import errors
 from lastack.cli import diagnosis_documents
 from lastack.engine import findings, samples
-from lastack.executors.thread_dump import groups, py_spy, series
+from lastack.executors.thread_dump import groups, readers, series
 from lastack.kernel import clocks
 from lastack.policy import valid, vocabulary
 
@@ -52,7 +52,7 @@ def with_cause(
 def _dump(pids: list[samples.Pid]) -> groups.Finding:
     """One dump of each process; raises WorldError when none of them can be read."""
     clock = clocks.SystemClock()
-    taken = series.Series(pids, _ONE, lambda _one, _number: None, py_spy.find_program())
+    taken = series.Series(pids, _ONE, lambda _one, _number: None, readers.all_readers())
     try:
         while not taken.advance(clock.now()):
             time.sleep(_LOOK_EVERY_SECONDS)

@@ -10,7 +10,7 @@ import click
 from lastack import errors, interruptions, quantities
 from lastack.cli import printing, progress
 from lastack.engine import instants, samples
-from lastack.executors.thread_dump import groups, py_spy, runtimes, series, stacks
+from lastack.executors.thread_dump import groups, readers, runtimes, series, stacks
 from lastack.kernel import clocks, linux
 from lastack.policy import valid
 
@@ -51,9 +51,10 @@ def _duration(_context: click.Context, _option: click.Parameter, text: str) -> d
 def dump(context: click.Context, *, pid: int, count: int, every: dt.timedelta, output: str) -> None:
     """Say which threads of a process stand still, and where.
 
-    Dumps PID and its Python children, without stopping them; only when reading fails three times is a process
-    stopped, for at most half a second. Nothing is changed. `-o raw` prints what py-spy said, one line per process
-    and dump.
+    Dumps PID and its children, Python programs and HotSpot Java virtual machines. Python is read from outside,
+    without stopping it; only when that fails three times is a process stopped, for at most half a second. A JVM is
+    asked as jcmd asks it, but only where that cannot harm it. Nothing is changed. `-o raw` prints what the runtime
+    said: a line of JSON per Python process and dump, the text of a JVM.
 
     Exit status: 0 dumped, 2 usage, 3 the process is gone, may not be looked into, or is of another runtime.
     """
@@ -79,7 +80,7 @@ def _take(pid: int, settings: valid.ThreadDump, taken: list[tuple[stacks.Process
     _must_be_known(pid)
     clock, bar = clocks.SystemClock(), progress.Progress()
     found = series.Series(
-        [pid], settings, lambda one, number: taken.append((one, number)), py_spy.find_program()
+        [pid], settings, lambda one, number: taken.append((one, number)), readers.all_readers()
     )
     try:
         while not found.advance(clock.now()):
@@ -95,7 +96,7 @@ def _take(pid: int, settings: valid.ThreadDump, taken: list[tuple[stacks.Process
 def _must_be_known(pid: int) -> None:
     """A person names one process and means it: what runs below a shell or below init is not looked for."""
     found = runtimes.recognize(pid)
-    if not isinstance(found, samples.Missing) and found.kind is not runtimes.Kind.CPYTHON:
+    if not isinstance(found, samples.Missing) and found.kind not in readers.all_readers():
         raise errors.Unsupported(found.sentence(pid), fix=found.by_hand(pid))
 
 
@@ -105,10 +106,21 @@ def _show(output: str, pid: int, found: series.Series, taken: list[tuple[stacks.
         printing.json_document("ThreadDump", _document(pid, finding, found))
     elif output == "raw":
         for one, number in taken:
-            head = {"dump": number, "pid": one.pid, "command": one.command, "at": instants.rfc3339(one.at)}
-            printing.json_line({**head, "threads": json.loads(one.raw)})
+            _raw(one, number)
     else:
         _text(found, finding)
+
+
+def _raw(one: stacks.ProcessDump, number: int) -> None:
+    """What the runtime said: JSON as one line with a head, text below a line that says whose it is."""
+    at = instants.rfc3339(one.at)
+    if one.suffix == "json":
+        head = {"dump": number, "pid": one.pid, "command": one.command, "at": at}
+        printing.json_line({**head, "threads": json.loads(one.raw)})
+        return
+    printing.text(f"# dump {number} of {one.command} ({one.pid}) at {at}")
+    for line in one.raw.decode("utf-8", errors="replace").splitlines():
+        printing.text(stacks.plain_line(line))
 
 
 def _text(found: series.Series, finding: groups.Finding) -> None:
@@ -142,8 +154,7 @@ def _document(pid: int, finding: groups.Finding, found: series.Series) -> dict[s
         "missing": [_missing(number, problem) for number, problem in found.missing.items()],
         "pid": pid,
         "processes": [
-            {"pid": one.pid, "command": one.command, "runtime": runtimes.Kind.CPYTHON.value}
-            for one in found.rounds[-1]
+            {"pid": one.pid, "command": one.command, "runtime": one.runtime} for one in found.rounds[-1]
         ],
         "dumps": finding.rounds,
         "span": quantities.short(finding.span),

@@ -1,7 +1,6 @@
 """Take a series of thread dumps and keep it as evidence: the executor of actions.DumpSeries. Wired by bootstrap."""
 
 import datetime as dt
-import pathlib
 import re
 import threading
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from collections.abc import Mapping
 from lastack import errors, ports, quantities
 from lastack.engine import actions, instants, outcomes
 from lastack.executors import incarnations
-from lastack.executors.thread_dump import groups, py_spy, series, stacks
+from lastack.executors.thread_dump import groups, readers, series, stacks
 
 _MOST_TOP = 4000
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -23,13 +22,13 @@ class ThreadDumper:
         host_of: incarnations.HostOf,
         evidence: ports.EvidenceStore,
         clock: ports.Clock,
-        program: pathlib.Path | None = None,
+        of: readers.Readers,
     ) -> None:
-        """`program` is py-spy; None finds it."""
+        """`of` reads each runtime's threads."""
         self._host_of = host_of
         self._evidence = evidence
         self._clock = clock
-        self._program = program
+        self._readers = of
         self._running: dict[actions.StepId, _Recording] = {}
         self._lock = threading.Lock()
 
@@ -42,8 +41,7 @@ class ThreadDumper:
         if changed is not None:
             return changed
         try:
-            program = self._program or py_spy.find_program()
-            recording = _Recording(step, work, self._evidence, program)
+            recording = _Recording(step, work, self._evidence, self._readers)
         except errors.WorldError as problem:
             return outcomes.Failed(problem.sentence, happened=False)
         with self._lock:
@@ -87,13 +85,13 @@ class _Recording:
         step: actions.Step,
         work: actions.DumpSeries,
         evidence: ports.EvidenceStore,
-        program: pathlib.Path,
+        of: readers.Readers,
     ) -> None:
         self._step = step
         self._work = work
         self._evidence = evidence
         self._files: list[outcomes.EvidenceFile] = []
-        self.series = series.Series(work.pids, work.settings, self._keep, program)
+        self.series = series.Series(work.pids, work.settings, self._keep, of)
 
     def advance(self, now: instants.Now) -> outcomes.Running | outcomes.Succeeded:
         """Go on; Succeeded with the summary stored when it is over."""
@@ -129,7 +127,7 @@ class _Recording:
         return outcomes.Failed(text, happened=True, evidence=tuple(self._files), facts=_facts(finding))
 
     def _keep(self, dump: stacks.ProcessDump, number: int) -> None:
-        name = f"{_stamp(dump.at)}-{_for_a_name(dump.command)}-{dump.pid}-dump-{number}.json"
+        name = f"{_stamp(dump.at)}-{_for_a_name(dump.command)}-{dump.pid}-dump-{number}.{dump.suffix}"
         what = f"threads of {dump.command} ({dump.pid}), dump {number} of {self._work.settings.count}"
         self._files.append(self._evidence.keep(self._step.incident, name, dump.raw, what))
 

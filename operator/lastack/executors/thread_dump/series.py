@@ -9,13 +9,12 @@ import contextlib
 import dataclasses
 import datetime as dt
 import os
-import pathlib
 import time
 from collections.abc import Callable, Iterable
 
 from lastack import errors
 from lastack.engine import instants, samples
-from lastack.executors.thread_dump import cpython, groups, py_spy, runtimes, stacks
+from lastack.executors.thread_dump import groups, readers, runtimes, stacks
 from lastack.kernel import procfs
 from lastack.policy import valid
 
@@ -35,6 +34,15 @@ class Process:
     started: dt.timedelta
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Taking:
+    """A process whose dump is to be taken, or is being taken."""
+
+    process: Process
+    reader: readers.Reader
+    reading: readers.Reading | None = None
+
+
 class Series:
     """`rounds` and `missing` grow while it goes on; errors end it and leave them as they are."""
 
@@ -43,17 +51,17 @@ class Series:
         pids: Iterable[int],
         settings: valid.ThreadDump,
         keep: Callable[[stacks.ProcessDump, int], None],
-        program: pathlib.Path,
+        of: readers.Readers,
     ) -> None:
         """`keep` gets each dump and the number of its round, from 1, as soon as it is there."""
         self.rounds: list[list[stacks.ProcessDump]] = []
         self.missing: dict[int, errors.WorldError] = {}
         self._settings = settings
         self._keep = keep
-        self._program = program
+        self._readers = of
         self._given = [_life(pid) for pid in dict.fromkeys(pids)]
-        self._queue: collections.deque[Process] = collections.deque()
-        self._current: tuple[Process, py_spy.Dumping] | None = None
+        self._queue: collections.deque[_Taking] = collections.deque()
+        self._current: _Taking | None = None
         self._began: dt.timedelta | None = None
         self._round: list[stacks.ProcessDump] | None = None
 
@@ -61,7 +69,7 @@ class Series:
         """Go on for at most half a second; whether the series is over.
 
         Raises WorldError when it cannot go on: the first process of the tree ended or may not be read, nothing in
-        the tree is of a known runtime, py-spy is absent.
+        the tree is of a runtime that can be read, py-spy is absent.
         """
         if self._round is None and now.steady < self.due(now):
             return False
@@ -87,9 +95,9 @@ class Series:
 
     def close(self) -> None:
         """End what still runs."""
-        if self._current is not None:
-            self._current[1].close()
-            self._current = None
+        if self._current is not None and self._current.reading is not None:
+            self._current.reading.close()
+        self._current = None
 
     def _open_round(self, now: instants.Now) -> None:
         if self._began is None:
@@ -97,62 +105,66 @@ class Series:
         first = self._given[0]
         _check(first)
         tree = self._tree()
-        for process in tree[MOST_PROCESSES:]:
-            self.missing[process.pid] = errors.Unsupported(
-                f"process {process.pid} was left out: more than {MOST_PROCESSES} processes"
+        for left_out in tree[MOST_PROCESSES:]:
+            pid = left_out.process.pid
+            self.missing[pid] = errors.Unsupported(
+                f"process {pid} was left out: more than {MOST_PROCESSES} processes"
             )
         self._queue.extend(tree[:MOST_PROCESSES])
         if not self._queue:
             raise self.missing.get(first.pid) or errors.NotReachable(f"process {first.pid} has ended")
         self._round = []
 
-    def _tree(self) -> list[Process]:
+    def _tree(self) -> list[_Taking]:
         """The given processes and their children, as far as they can be read; one that looks is left out.
 
         The children of other runtimes are no part of the service: a shell, a tail, what they run.
         """
         children = _children()
-        found: list[Process] = []
+        found: list[_Taking] = []
         given = {process.pid: process for process in self._given}
         waiting = collections.deque(given)
         seen = {os.getpid()}
         while waiting:
             pid = waiting.popleft()
-            readable = pid not in seen and self._readable(pid, given=pid in given)
+            reader = None if pid in seen else self._reader_of(pid, given=pid in given)
             seen.add(pid)
-            if readable or pid in given:
+            if reader is not None or pid in given:
                 waiting.extend(children[pid])
-            if readable:
+            if reader is not None:
                 with contextlib.suppress(errors.NotReachable):
-                    found.append(given.get(pid) or _life(pid))
+                    found.append(_Taking(given.get(pid) or _life(pid), reader))
         return found
 
-    def _readable(self, pid: int, *, given: bool) -> bool:
+    def _reader_of(self, pid: int, *, given: bool) -> readers.Reader | None:
+        """Who reads this process; None, with the reason in `missing` where it was meant, when nobody does."""
         found = runtimes.recognize(pid)
         if isinstance(found, samples.Missing):
             kind = errors.NotPermitted if "not permitted" in found.why else errors.NotReachable
             if given or kind is errors.NotPermitted:
                 self.missing[pid] = kind(f"process {pid}: {found.why}", fix=found.fix)
-            return False
-        if found.kind is not runtimes.Kind.CPYTHON:
-            if given:
-                self.missing[pid] = errors.Unsupported(found.sentence(pid), fix=found.by_hand(pid))
-            return False
-        return True
+            return None
+        reader = self._readers.get(found.kind)
+        if reader is None and given:
+            self.missing[pid] = errors.Unsupported(found.sentence(pid), fix=found.by_hand(pid))
+        return reader
 
     def _one(self, now: instants.Now, within: dt.timedelta) -> None:
         """Begin the next dump, or wait for the one that runs."""
-        if self._current is None:
-            process = self._queue.popleft()
-            self._current = (process, py_spy.Dumping(self._program, process.pid, self._settings.max_pause))
-        process, dumping = self._current
+        taking = self._current or self._queue.popleft()
+        self._current = taking
+        process = taking.process
         try:
-            raw = dumping.wait(within)
+            if taking.reading is None:
+                reading = taking.reader.begin(process.pid, self._settings.max_pause, now.steady)
+                self._current = taking = dataclasses.replace(taking, reading=reading)
+            assert taking.reading is not None  # noqa: S101 - begun just now, or before
+            raw = taking.reading.wait(within)
             if raw is None:
                 return
-            # The pid may have been used again while py-spy was looking.
+            # The pid may have been used again while it was being read.
             _check(process)
-            dump = cpython.read(
+            dump = taking.reader.read(
                 raw, pid=process.pid, parent=process.parent, command=process.command, at=now.wall
             )
         except errors.WorldError as problem:

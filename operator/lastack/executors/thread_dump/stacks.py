@@ -17,7 +17,16 @@ class Frame:
     application: bool
 
     def __str__(self) -> str:
-        return f"{self.function} ({self.file}:{self.line})"
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{self.function} ({place})" if place else self.function
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lock:
+    """What a thread waits for: `id` is unique in one dump, `kind` its class or type."""
+
+    id: str
+    kind: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,6 +44,12 @@ class ThreadStack:
     active: bool
     waits_for_work: bool
     frames: tuple[Frame, ...]
+    state: str | None = None
+    """What the runtime calls it (RUNNABLE, BLOCKED, "IO wait"); None where it has no word for it."""
+    waits_for: Lock | None = None
+    """The lock or condition that it stands at, where the runtime tells."""
+    holds: tuple[str, ...] = ()
+    """Ids of the locks that it holds, where the runtime tells."""
 
     @property
     def place(self) -> Frame | None:
@@ -46,7 +61,11 @@ class ThreadStack:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProcessDump:
-    """All threads of one process at one instant; `raw` is what the runtime's tool said, byte for byte."""
+    """All threads of one process at one instant.
+
+    `raw` is what the runtime said, byte for byte, in the format `suffix` (as in a file's name); `runtime` is its
+    name in sentences.
+    """
 
     pid: int
     parent: int
@@ -54,8 +73,15 @@ class ProcessDump:
     at: dt.datetime
     threads: tuple[ThreadStack, ...]
     raw: bytes
+    runtime: str = "CPython"
+    suffix: str = "json"
 
 
 def plain(text: str) -> str:
     """A name from the process, which may hold anything, without control characters and direction marks."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def plain_line(text: str) -> str:
+    """The same for a line of which the tabs are meant."""
+    return "\t".join(plain(part) for part in text.split("\t"))

@@ -1,0 +1,217 @@
+"""HotSpot: what a JVM said of its threads (`Thread.print -l`), as stacks. Used by `series`; asked by `hotspot_attach`.
+
+Read line by line and never trusted to be whole: a dump that is cut gives the threads that it still has. The tables
+below are the place to teach another server's pools or another framework's packages.
+"""
+
+import dataclasses
+import datetime as dt
+import re
+from collections.abc import Iterator, Sequence
+
+from lastack.executors.thread_dump import stacks
+
+_THREAD = re.compile(
+    r'^"(?P<name>.*)" (?:#(?P<number>\d+) )?(?:\[(?P<native>\d+)\] )?(?P<daemon>daemon )?'
+    r"(?:prio=\d+ )?(?:os_prio=-?\d+ )?(?:cpu=(?P<cpu>[\d.]+)ms )?(?:elapsed=[\d.]+s )?"
+    r"(?:allocated=\S+ )?(?:defined_classes=\d+ )?tid=0x[0-9a-f]+ nid=(?P<nid>0x[0-9a-f]+|\d+|NA) ?(?P<stand>.*)$"
+)
+_STATE = re.compile(r"^ {3}java\.lang\.Thread\.State: (?P<state>[A-Z_]+)(?: \((?P<how>[^)]*)\))?")
+_FRAME = re.compile(r"^\tat (?P<function>\S+)\((?:(?P<module>[^/()]*)/)?(?P<source>[^()]*)\)")
+_WAIT = re.compile(
+    r"^\t- (?P<how>waiting to lock|waiting on|parking to wait for|waiting to re-lock in wait\(\))\s+"
+    r"<(?P<lock>[^>]+)>(?: \(a (?P<kind>[^)]*)\))?"
+)
+_LOCKED = re.compile(r"^\t- locked <(?P<lock>[^>]+)>")
+_OWNED = re.compile(r"^\t- <(?P<lock>0x[0-9a-f]+)> \(a ")
+_HIDDEN = re.compile(r"/0x[0-9a-f]+")
+_POOL_NUMBER = re.compile(r"\d+")
+
+_LIBRARY = (
+    "java.",
+    "javax.",
+    "jakarta.",
+    "jdk.",
+    "sun.",
+    "com.sun.",
+    "kotlin.",
+    "kotlinx.",
+    "scala.",
+    "groovy.",
+    "org.apache.",
+    "org.eclipse.jetty.",
+    "org.springframework.",
+    "org.jboss.",
+    "org.wildfly.",
+    "org.xnio.",
+    "io.undertow.",
+    "io.netty.",
+    "io.quarkus.",
+    "io.vertx.",
+    "io.micronaut.",
+    "io.grpc.",
+    "reactor.",
+    "org.hibernate.",
+    "com.zaxxer.hikari.",
+    "com.mysql.",
+    "org.postgresql.",
+    "org.mariadb.",
+    "oracle.jdbc.",
+    "com.microsoft.sqlserver.",
+    "redis.clients.",
+    "io.lettuce.",
+    "com.fasterxml.",
+    "com.google.common.",
+    "okhttp3.",
+    "okio.",
+    "feign.",
+    "org.glassfish.",
+    "org.slf4j.",
+    "ch.qos.logback.",
+    "net.sf.cglib.",
+    "org.aopalliance.",
+)
+"""Packages that are not the application's: the JDK, servers, frameworks, drivers, clients."""
+
+# Innermost frames of the JDK between a waiting loop and the kernel.
+_WAITING = (
+    "jdk.internal.misc.Unsafe.park",
+    "sun.misc.Unsafe.park",
+    "java.util.concurrent.locks.",
+    "java.util.concurrent.ForkJoinPool.",
+    "java.util.concurrent.LinkedBlockingQueue.",
+    "java.util.concurrent.ArrayBlockingQueue.",
+    "java.util.concurrent.LinkedTransferQueue.",
+    "java.util.concurrent.LinkedBlockingDeque.",
+    "java.util.concurrent.PriorityBlockingQueue.",
+    "java.util.concurrent.DelayQueue.",
+    "java.util.concurrent.SynchronousQueue",
+    "java.util.concurrent.ScheduledThreadPoolExecutor$DelayedWorkQueue.",
+    "org.apache.tomcat.util.threads.TaskQueue.",
+    "org.eclipse.jetty.util.BlockingArrayQueue.",
+    "org.jboss.threads.EnhancedQueueExecutor",
+    "java.lang.Object.wait",
+    "java.lang.VirtualThread",
+)
+# Loops that wait for the next piece of work when only waiting frames are inside of them.
+_LOOPS = (
+    "java.util.concurrent.ThreadPoolExecutor.getTask",
+    "java.util.concurrent.ForkJoinPool.awaitWork",
+    "java.util.concurrent.ForkJoinPool.runWorker",
+    "org.apache.tomcat.util.threads.ThreadPoolExecutor.getTask",
+    "org.eclipse.jetty.util.thread.QueuedThreadPool",
+    "org.jboss.threads.EnhancedQueueExecutor$ThreadBody.run",
+    "sun.nio.ch.EPoll.wait",
+    "sun.nio.ch.EPollArrayWrapper.epollWait",
+    "io.netty.channel.epoll.Native.epollWait",
+    "sun.nio.ch.Net.accept",
+    "sun.nio.ch.ServerSocketChannelImpl.accept0",
+    "java.net.PlainSocketImpl.socketAccept",
+    "sun.nio.ch.NioSocketImpl.accept",
+    "java.util.TimerThread.mainLoop",
+    "java.lang.ref.ReferenceQueue.remove",
+    "java.lang.ref.Reference.waitForReferencePendingList",
+    "org.apache.catalina.core.StandardServer.await",
+)
+
+
+@dataclasses.dataclass(slots=True)
+class _Draft:
+    """One thread while its lines are read."""
+
+    head: re.Match[str]
+    frames: list[stacks.Frame] = dataclasses.field(default_factory=list)
+    functions: list[str] = dataclasses.field(default_factory=list)
+    state: str | None = None
+    waits_for: stacks.Lock | None = None
+    locked: list[str] = dataclasses.field(default_factory=list)
+
+
+def read(raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+    """The threads of a dump; threads of the JVM itself (compilers, collectors), which have no stack, are left out."""
+    threads = tuple(_thread(pid, draft) for draft in _drafts(raw.decode("utf-8", errors="replace")))
+    return stacks.ProcessDump(pid, parent, command, at, threads, raw, "a Java virtual machine", "txt")
+
+
+def _drafts(text: str) -> Iterator[_Draft]:
+    draft: _Draft | None = None
+    for line in text.splitlines():
+        if line.startswith('"'):
+            if draft is not None and draft.frames:
+                yield draft
+            head = _THREAD.match(line)
+            draft = None if head is None else _Draft(head)
+        elif line.startswith("Found ") and "deadlock" in line:
+            break  # what follows repeats stacks of threads that were listed
+        elif draft is not None:
+            _take(draft, line)
+    if draft is not None and draft.frames:
+        yield draft
+
+
+def _take(draft: _Draft, line: str) -> None:
+    """One line of a thread."""
+    if frame := _FRAME.match(line):
+        draft.functions.append(frame["function"])
+        draft.frames.append(_frame(frame))
+    elif state := _STATE.match(line):
+        draft.state = state["state"]
+    elif (wait := _WAIT.match(line)) and draft.waits_for is None:
+        draft.waits_for = stacks.Lock(wait["lock"], stacks.plain(wait["kind"] or "?"))
+    elif locked := _LOCKED.match(line) or _OWNED.match(line):
+        draft.locked.append(locked["lock"])
+
+
+def _frame(found: re.Match[str]) -> stacks.Frame:
+    # Hidden classes (lambdas) carry an address; a named class loader stands before the class.
+    function = _HIDDEN.sub("", found["function"]).rpartition("/")[2]
+    file, _, line = found["source"].partition(":")
+    parts = function.split(".")
+    application = not function.startswith(_LIBRARY) and "$$Lambda" not in function
+    return stacks.Frame(
+        function=stacks.plain(".".join(parts[-2:]) if application else function),
+        file=stacks.plain(file),
+        line=int(line) if line.isdecimal() else 0,
+        application=application,
+    )
+
+
+def _thread(pid: int, draft: _Draft) -> stacks.ThreadStack:
+    head = draft.head
+    name = stacks.plain(head["name"])
+    state = draft.state or ""
+    waits = _waits_for_work(draft.functions)
+    # A lock that the thread holds itself is one whose wait() it is in: it waits to be told, not for an owner.
+    waits_for = None if draft.waits_for is None or draft.waits_for.id in draft.locked else draft.waits_for
+    return stacks.ThreadStack(
+        pid=pid,
+        thread=_native(head),
+        name=name,
+        role=_role(name),
+        active=state == "RUNNABLE" and not waits,
+        waits_for_work=waits,
+        frames=tuple(draft.frames),
+        state=state,
+        waits_for=waits_for,
+        holds=tuple(dict.fromkeys(draft.locked)),
+    )
+
+
+def _native(head: re.Match[str]) -> int:
+    """The thread id of the kernel, as the JVM's own pid namespace has it; 0 for a virtual thread."""
+    nid = head["nid"]
+    return 0 if nid == "NA" else int(nid, 16) if nid.startswith("0x") else int(nid)
+
+
+def _role(name: str) -> str:
+    """Threads of one pool differ in their numbers only."""
+    return _POOL_NUMBER.sub("#", name)
+
+
+def _waits_for_work(functions: Sequence[str]) -> bool:
+    for function in functions:
+        if function.rpartition("/")[2].startswith(_LOOPS):
+            return True
+        if not function.rpartition("/")[2].startswith(_WAITING):
+            return False
+    return False

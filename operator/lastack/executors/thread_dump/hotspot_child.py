@@ -1,0 +1,185 @@
+"""Ask one HotSpot JVM for its threads, a program: `hotspot_child.py PID NSPID STARTED UID GID SECONDS BYTES`.
+
+Run by `hotspot_attach`, which checks the process before and ends this one when it takes too long. A process of its
+own, since it becomes the user of the JVM: HotSpot answers nobody else. The answer goes to stdout as it came; on
+failure the exit status is 1 and stderr holds one line, `CODE WORDS`, where CODE is one of the names below.
+
+The protocol (JDK 8 to 25): in the JVM's own /tmp, `.java_pidNSPID` is the socket that it answers at. While it is
+not there yet, `.attach_pidNSPID`, owned by the JVM's user, and a SIGQUIT make the JVM open it. A request is
+`1 NUL threaddump NUL -l NUL NUL NUL`, the answer a line with a status and then the dump until the end of the stream.
+Needs CAP_SYS_PTRACE for another user's or namespace's /proc/PID/root, and CAP_SETUID and CAP_SETGID to become its
+user; nothing else. Imports nothing of lastack: it starts in milliseconds.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import stat
+import struct
+import sys
+import time
+from typing import NoReturn
+
+GONE, CLOSED, NO_ROOM, SILENT, STRANGER, REFUSED = (
+    "gone",
+    "closed",
+    "no-room",
+    "silent",
+    "stranger",
+    "refused",
+)
+
+_REQUEST = b"1\0threaddump\0-l\0\0\0"
+_LONGEST_STATUS = 64
+
+
+def main(arguments: list[str]) -> int:
+    """Process entry."""
+    pid, inner, started, user, group, limit = (
+        int(arguments[0]),
+        int(arguments[1]),
+        arguments[2],
+        int(arguments[3]),
+        int(arguments[4]),
+        int(arguments[6]),
+    )
+    deadline = time.monotonic() + float(arguments[5])
+    handle = _pin(pid, started)
+    try:
+        folder = os.open(f"/proc/{pid}/root/tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.fchdir(folder)
+    except OSError as problem:
+        _fail(CLOSED, f"its /tmp cannot be entered: {problem.strerror}")
+    _become(user, group)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        _connect(connection, handle, inner, deadline)
+        _check_peer(connection, pid)
+        _ask(connection, deadline, limit)
+    return 0
+
+
+def _pin(pid: int, started: str) -> int:
+    """A pidfd of this life of the process: what follows cannot reach another one with the same pid."""
+    try:
+        handle = os.pidfd_open(pid)
+        content = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        fields = os.read(content, 4096).rpartition(b")")[2].split()
+    except OSError as problem:
+        _fail(GONE, str(problem.strerror))
+    if fields[19].decode() != started:
+        _fail(GONE, "the pid was used again")
+    return handle
+
+
+def _become(user: int, group: int) -> None:
+    """The user of the JVM, for good; nothing to do where that is who we are."""
+    if (os.geteuid(), os.getegid()) == (user, group):
+        return
+    try:
+        os.setgroups([])
+        os.setresgid(group, group, group)
+        os.setresuid(user, user, user)
+    except OSError as problem:
+        _fail(CLOSED, f"cannot become user {user}, group {group}, whose JVM it is: {problem.strerror}")
+
+
+def _connect(connection: socket.socket, handle: int, inner: int, deadline: float) -> None:
+    """Connect to the socket of the JVM, after asking for it when it is not there."""
+    path = f".java_pid{inner}"
+    if not _is_socket(path):
+        _make_it_listen(handle, inner, path, deadline)
+    connection.settimeout(max(0.01, deadline - time.monotonic()))
+    try:
+        connection.connect(path)
+    except TimeoutError:
+        _fail(SILENT, "it does not accept at its attach socket")
+    except OSError as problem:
+        _fail(SILENT, f"its attach socket does not answer: {problem.strerror}")
+
+
+def _make_it_listen(handle: int, inner: int, path: str, deadline: float) -> None:
+    """The trigger file and a SIGQUIT; the file is taken away again whatever happens."""
+    trigger = f".attach_pid{inner}"
+    try:
+        # One that a debugger left behind would be ours to remove too: it has no other meaning.
+        os.close(os.open(trigger, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    except OSError as problem:
+        _fail(NO_ROOM, f"cannot make {trigger} in its /tmp: {problem.strerror}")
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGQUIT)
+        pause = 0.001
+        while not _is_socket(path):
+            if time.monotonic() > deadline:
+                _fail(SILENT, "it did not open its attach socket in time")
+            time.sleep(pause)
+            pause = min(pause * 2, 0.02)
+    except ProcessLookupError:
+        _fail(GONE, "it has ended")
+    except OSError as problem:
+        _fail(CLOSED, f"it cannot be signalled: {problem.strerror}")
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(trigger)  # noqa: PTH108 - pathlib takes longer to import than all of this to run
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _check_peer(connection: socket.socket, pid: int) -> None:
+    """Whoever listens there must be the JVM itself: anybody can make a socket of that name in /tmp."""
+    content = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII"))
+    listener, _, _ = struct.unpack("iII", content)
+    if listener != pid:
+        _fail(STRANGER, f"process {listener} listens at its attach socket, not process {pid}")
+
+
+def _ask(connection: socket.socket, deadline: float, limit: int) -> None:
+    """Send the request, pass the answer on; at most `limit` bytes."""
+    copied = 0
+    try:
+        connection.sendall(_REQUEST)
+        part = _after_status(connection, deadline)
+        while part:
+            os.write(1, part[: limit - copied])
+            copied += len(part)
+            if copied > limit:
+                _fail(REFUSED, f"its answer is longer than {limit} bytes")
+            part = _receive(connection, deadline)
+    except TimeoutError:
+        _fail(SILENT, "its answer did not end" if copied else "it reached no point at which it could answer")
+    except OSError as problem:
+        _fail(SILENT, f"the connection broke: {problem.strerror}")
+
+
+def _after_status(connection: socket.socket, deadline: float) -> bytes:
+    """Read the status line, which must be 0; what came after it."""
+    head = b""
+    while b"\n" not in head and len(head) <= _LONGEST_STATUS and (part := _receive(connection, deadline)):
+        head += part
+    status, _, rest = head.partition(b"\n")
+    if status != b"0":
+        _fail(REFUSED, f"it answered {head[:_LONGEST_STATUS]!r} to the request for its threads")
+    return rest or _receive(connection, deadline)
+
+
+def _receive(connection: socket.socket, deadline: float) -> bytes:
+    """The next part, empty at the end. Raises TimeoutError: a peer may send a byte a second for ever."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    connection.settimeout(left)
+    return connection.recv(65536)
+
+
+def _fail(code: str, words: str) -> NoReturn:
+    sys.stderr.write(f"{code} {words}\n")
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

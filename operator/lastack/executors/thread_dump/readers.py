@@ -1,0 +1,79 @@
+"""Who reads the threads of which runtime: one reader each, in one table. Used by `series`; extended here.
+
+A reader begins a reading, which goes on beside its caller, and turns what came of it into stacks.
+"""
+
+import datetime as dt
+import pathlib
+from collections.abc import Mapping
+from typing import Protocol
+
+from lastack.executors.thread_dump import cpython, hotspot, hotspot_attach, py_spy, runtimes, stacks
+
+
+class Reading(Protocol):
+    """One dump of one process that is being taken."""
+
+    def wait(self, within: dt.timedelta) -> bytes | None:
+        """What the runtime said, or None when it is not there `within` this time: call again.
+
+        Raises errors.WorldError with the reason when there will be none.
+        """
+        ...
+
+    def close(self) -> None:
+        """End it, whether it is done or not; the process is as it was found."""
+        ...
+
+
+class Reader(Protocol):
+    """Reads one runtime."""
+
+    def begin(self, pid: int, max_pause: dt.timedelta, now: dt.timedelta) -> Reading:
+        """Begin; `now` is the steady clock. Raises WorldError, and nothing was sent, where it could harm."""
+        ...
+
+    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+        """The stacks in a raw dump. Raises Unsupported when it has another shape than is known."""
+        ...
+
+
+class CPythonReader:
+    """By py-spy, from outside."""
+
+    def __init__(self, program: pathlib.Path | None = None) -> None:
+        """`program` is py-spy; None finds it when it is needed."""
+        self._program = program
+
+    def begin(self, pid: int, max_pause: dt.timedelta, now: dt.timedelta) -> Reading:
+        """Start py-spy. Raises Unsupported where it is not installed."""
+        del now  # nothing about it is dangerous to a young process
+        return py_spy.Dumping(self._program or py_spy.find_program(), pid, max_pause)
+
+    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+        """Its JSON."""
+        return cpython.read(raw, pid=pid, parent=parent, command=command, at=at)
+
+
+class HotSpotReader:
+    """By attach, as jcmd does; the pause is the JVM's own safepoint."""
+
+    def begin(self, pid: int, max_pause: dt.timedelta, now: dt.timedelta) -> Reading:
+        """Ask for it, where that is safe."""
+        del max_pause  # a safepoint is some milliseconds and cannot be bounded from outside
+        return hotspot_attach.Asking(pid, now)
+
+    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+        """The text of Thread.print."""
+        return hotspot.read(raw, pid=pid, parent=parent, command=command, at=at)
+
+
+Readers = Mapping[runtimes.Kind, Reader]
+
+
+def all_readers(py_spy_program: pathlib.Path | None = None) -> Readers:
+    """Every reader that there is."""
+    return {
+        runtimes.Kind.CPYTHON: CPythonReader(py_spy_program),
+        runtimes.Kind.JVM: HotSpotReader(),
+    }

@@ -1,0 +1,336 @@
+"""Threads of real JVMs by attach: what stands where, and nothing is harmed that cannot be asked."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import psutil
+import pytest
+
+from lastack import errors
+from lastack.executors.thread_dump import groups, hotspot, hotspot_attach, stacks
+from tests import waiting
+from tests.executors import worlds
+
+SOURCE = pathlib.Path(__file__).parent / "jvm" / "Patient.java"
+OLD_ENOUGH = hotspot_attach.YOUNG
+SHORT = dt.timedelta(seconds=2)
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The compiled patient, readable by everybody."""
+    folder = tmp_path_factory.mktemp("classes")
+    javac = shutil.which("javac")
+    assert javac is not None, "these tests start real JVMs: apt-get install openjdk-17-jdk-headless"
+    subprocess.run([javac, "-d", folder, SOURCE], check=True)
+    for each in (folder, *folder.parents):
+        if each.is_relative_to("/tmp") and each != pathlib.Path("/tmp"):
+            each.chmod(each.stat().st_mode | 0o055)
+    return folder
+
+
+@contextlib.contextmanager
+def jvm(
+    classes: pathlib.Path,
+    *options: str,
+    arguments: Sequence[str] = (),
+    around: Sequence[str] = (),
+    env: dict[str, str] | None = None,
+) -> Iterator[int]:
+    """The pid of a JVM that is up; `around` is a command that ends in running another."""
+    argv = [*around, "java", "-Xmx128m", *options, "-cp", str(classes), "Patient", *arguments]
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert "up\n" == process.stdout.readline()
+            yield _java_in(process.pid)
+        finally:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+
+
+def _java_in(pid: int) -> int:
+    tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return next(each.pid for each in tree if each.name() == "java")
+
+
+def asked(pid: int, *, age: dt.timedelta | None = None, within: dt.timedelta = SHORT) -> stacks.ProcessDump:
+    """Its dump; asked as if it were old enough, unless `age` says otherwise."""
+    now = worlds.RealClock().now().steady
+    asking = hotspot_attach.Asking(pid, now + OLD_ENOUGH if age is None else now + age, within)
+    try:
+        raw = asking.wait(within + dt.timedelta(seconds=5))
+        while raw is None:
+            raw = asking.wait(SHORT)
+    finally:
+        asking.close()
+    return hotspot.read(raw, pid=pid, parent=1, command="java", at=dt.datetime.now(dt.UTC))
+
+
+def refused(pid: int, *, age: dt.timedelta | None = None, within: dt.timedelta = SHORT) -> errors.WorldError:
+    """Why it gives none."""
+    with pytest.raises(errors.WorldError) as problem:
+        asked(pid, age=age, within=within)
+    return problem.value
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs and has not been stopped."""
+    return psutil.Process(pid).status() in {psutil.STATUS_SLEEPING, psutil.STATUS_RUNNING}
+
+
+def left_behind(pid: int) -> list[str]:
+    """Trigger files in the JVM's /tmp."""
+    return [each.name for each in pathlib.Path(f"/proc/{pid}/root/tmp").glob(".attach_pid*")]
+
+
+@pytest.fixture(scope="module")
+def patient(classes: pathlib.Path) -> Iterator[int]:
+    """One JVM for all the tests that do not change it."""
+    with jvm(classes) as pid:
+        yield pid
+
+
+@pytest.fixture(scope="module")
+def dump(patient: int) -> stacks.ProcessDump:
+    """Asked for once."""
+    return asked(patient)
+
+
+class TestWhatItSays:
+    """Of a JVM with default options."""
+
+    def test_who_stands_where(self, dump: stacks.ProcessDump) -> None:
+        """The application's own frame, not the JDK's below it."""
+        places = {thread.name: str(thread.place) for thread in dump.threads}
+        assert "Patient.waitForMonitor (Patient.java:15)" == places["exec-0"]
+        assert "Patient.waitForLock (Patient.java:20)" == places["locker-1"]
+        assert "Patient.readFromBackend (Patient.java:25)" == places["caller-1"]
+
+    def test_the_sentence_names_the_largest_group(self, dump: stacks.ProcessDump) -> None:
+        """How many of how many that do the same work."""
+        found = groups.find([[dump]])
+        assert found.text.startswith(
+            "3 of 3 worker threads stand in Patient.waitForMonitor (Patient.java:15)"
+        )
+
+    def test_an_idle_pool_waits_for_work(self, dump: stacks.ProcessDump) -> None:
+        """And the JVM's own threads do."""
+        idle = {thread.name for thread in dump.threads if thread.waits_for_work}
+        assert {"pool-1-thread-1", "Reference Handler", "Finalizer", "Common-Cleaner"} <= idle
+
+    def test_locks_and_their_owner_are_told(self, dump: stacks.ProcessDump) -> None:
+        """Who waits for a lock, and who holds it."""
+        threads = {thread.name: thread for thread in dump.threads}
+        for name, kind in (("exec-1", "Object"), ("locker-1", "ReentrantLock$NonfairSync")):
+            wanted = threads[name].waits_for
+            assert wanted is not None
+            assert wanted.kind.endswith(kind)
+            assert wanted.id in threads["main"].holds
+
+    def test_thread_ids_are_the_kernel_s(self, dump: stacks.ProcessDump, patient: int) -> None:
+        """So that a thread can be joined with what it waits for in the kernel."""
+        kernel = {each.id for each in psutil.Process(patient).threads()}
+        assert {thread.thread for thread in dump.threads} <= kernel
+
+    def test_nothing_is_left_in_it(self, dump: stacks.ProcessDump, patient: int) -> None:
+        """No trigger file, and it goes on."""
+        assert dump.threads
+        assert [] == left_behind(patient)
+        assert alive(patient)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+        ("unshare", "--pid", "--fork", "--mount-proc", "--net", "--user", "--map-root-user"),
+    ],
+    ids=["as-nobody", "in-namespaces"],
+)
+def test_other_users_and_namespaces_are_reached(classes: pathlib.Path, around: tuple[str, ...]) -> None:
+    """As the user that the JVM runs as, in its own /tmp, by the pid that it has for itself."""
+    with jvm(classes, around=around) as pid:
+        assert 3 == sum(thread.role == "exec-#" for thread in asked(pid).threads)
+        assert [] == left_behind(pid)
+
+
+class TestDanger:
+    """What must not be asked is not asked: nothing is sent, and the reason is said."""
+
+    def test_a_jvm_that_does_not_catch_sigquit(self, classes: pathlib.Path) -> None:
+        """-Xrs: the signal would end it."""
+        with jvm(classes, "-Xrs") as pid:
+            assert "does not catch SIGQUIT" in refused(pid).message
+            assert alive(pid)
+
+    @pytest.mark.parametrize("way", ["option", "variable", "file"])
+    def test_a_jvm_that_may_not_be_attached_to(
+        self, classes: pathlib.Path, tmp_path: pathlib.Path, way: str
+    ) -> None:
+        """It would print its threads on its own output."""
+        flags = tmp_path / "flags"
+        flags.write_text("+DisableAttachMechanism\n")
+        switch = "-XX:+DisableAttachMechanism"
+        options = {"option": [switch], "variable": [], "file": [f"-XX:Flags={flags}"]}[way]
+        with jvm(classes, *options, env={"JAVA_TOOL_OPTIONS": switch} if way == "variable" else None) as pid:
+            assert switch in refused(pid).message
+            assert alive(pid)
+
+    def test_a_young_jvm(self, patient: int) -> None:
+        """Some ended by the signal when it came 5 ms after exec."""
+        began = psutil.Process(patient).create_time() - psutil.boot_time()
+        age = dt.timedelta(seconds=began) - worlds.RealClock().now().steady + dt.timedelta(seconds=1)
+        assert "younger than 2 s" in refused(patient, age=age).message
+
+    def test_a_stopped_jvm(self, classes: pathlib.Path) -> None:
+        """It stays stopped, and is as it was when it goes on."""
+        with jvm(classes) as pid:
+            os.kill(pid, signal.SIGSTOP)
+            waiting.wait_until(
+                lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED,
+                within=worlds.WITHIN,
+                what="the stop",
+            )
+            assert "is stopped (SIGSTOP)" in refused(pid).message
+            os.kill(pid, signal.SIGCONT)
+            assert asked(pid).threads
+
+    def test_a_loop_without_a_safepoint(self, classes: pathlib.Path) -> None:
+        """It answers when the loop ends, or not in time; both end in time, and nothing is left."""
+        with jvm(classes, "-XX:+UseSerialGC", "-XX:-UseCountedLoopSafepoints", arguments=["spin"]) as pid:
+            began = time.monotonic()
+            with contextlib.suppress(errors.NotReachable):
+                asked(pid, within=dt.timedelta(milliseconds=300))
+            assert time.monotonic() - began < 5
+            waiting.wait_until(
+                lambda: not left_behind(pid), within=worlds.WITHIN, what="the trigger file to go"
+            )
+            assert psutil.pid_exists(pid)
+
+    def test_an_output_that_nobody_reads_gets_nothing(self, classes: pathlib.Path) -> None:
+        """The dump comes through the socket: not a byte of it goes to the JVM's own output."""
+        with jvm(classes) as pid:
+            before = psutil.Process(pid).io_counters().write_chars
+            assert asked(pid).threads
+            end = pathlib.Path(f"/proc/{pid}/fd/1").open("rb")  # noqa: SIM115 - closed below
+            os.set_blocking(end.fileno(), False)
+            assert end.read() in {None, b""}
+            end.close()
+            assert before <= psutil.Process(pid).io_counters().write_chars
+
+    def test_a_tmp_that_cannot_be_written(self, classes: pathlib.Path) -> None:
+        """A read-only root file system: said, and nothing sent."""
+        script = 'mount -t tmpfs -o ro none /tmp && exec "$@"'
+        copy = pathlib.Path("/var/tmp") / f"lastack-test-{os.getpid()}"  # what is below /tmp is hidden
+        shutil.copytree(classes, copy)
+        try:
+            with jvm(copy, around=["unshare", "--mount", "sh", "-c", script, "sh"]) as pid:
+                assert "cannot make .attach_pid" in refused(pid).message
+                assert alive(pid)
+        finally:
+            shutil.rmtree(copy)
+
+    def test_one_that_ends_meanwhile(self, classes: pathlib.Path) -> None:
+        """The reason, in time."""
+        with jvm(classes) as pid:
+            asking = hotspot_attach.Asking(pid, worlds.RealClock().now().steady + OLD_ENOUGH, SHORT)
+            os.kill(pid, signal.SIGKILL)
+            # Whether the answer was out already is a matter of milliseconds; that it ends is not.
+            with contextlib.suppress(errors.NotReachable):
+                while asking.wait(SHORT) is None:
+                    pass
+            asking.close()
+            assert "has ended" in refused(pid).message
+
+    def test_five_thousand_threads(self, classes: pathlib.Path) -> None:
+        """All of them, within the time."""
+        with jvm(classes, "-Xss256k", arguments=["5000"]) as pid:
+            found = asked(pid, within=hotspot_attach.WITHIN)
+            assert 5000 == sum(thread.role == "exec-#" for thread in found.threads)
+
+
+HOSTILE = """
+import mmap, os, signal, socket, sys, time
+signal.signal(signal.SIGQUIT, lambda *_: None)
+with open(sys.argv[1], "rb") as library:
+    mapped = mmap.mmap(library.fileno(), 0, prot=mmap.PROT_READ)
+path = f"/tmp/.java_pid{os.getpid()}"
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen(5)
+print("up", flush=True)
+try:
+    connection, _ = listener.accept()
+    if sys.argv[2] == "garbage":
+        connection.sendall(os.urandom(4096))
+    if sys.argv[2] == "endless":
+        connection.sendall(b"0\\n")
+        while True:
+            connection.sendall(b"x" * 65536)
+    if sys.argv[2] == "drip":
+        connection.sendall(b"0\\n")
+        while True:
+            connection.sendall(b"x")
+            time.sleep(0.01)
+    time.sleep(600)
+finally:
+    os.unlink(path)
+"""
+
+
+@pytest.mark.parametrize(
+    ("manner", "words"),
+    [
+        ("garbage", "to the request for its threads"),
+        ("endless", "longer than"),
+        ("drip", "did not end"),
+        ("silence", "no point at which it could answer"),
+    ],
+)
+def test_a_hostile_process_costs_bounded_time_and_room(
+    tmp_path: pathlib.Path, manner: str, words: str
+) -> None:
+    """What calls itself a JVM may answer anything, for ever."""
+    library = tmp_path / "libjvm.so"
+    library.write_bytes(b"x" * 4096)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOSTILE, library, manner], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert "up\n" == process.stdout.readline()
+            began = time.monotonic()
+            within = dt.timedelta(seconds=10) if manner == "endless" else dt.timedelta(seconds=1)
+            assert words in refused(process.pid, within=within).message
+            assert time.monotonic() - began < 12
+            assert psutil.pid_exists(process.pid)
+        finally:
+            pathlib.Path(f"/tmp/.java_pid{process.pid}").unlink(missing_ok=True)
+            process.kill()
+
+
+def test_a_stranger_at_the_socket_is_not_believed(classes: pathlib.Path) -> None:
+    """Anybody may make a socket of that name in /tmp."""
+    with jvm(classes) as pid, socket.socket(socket.AF_UNIX) as stranger:
+        path = pathlib.Path(f"/tmp/.java_pid{pid}")
+        stranger.bind(str(path))
+        stranger.listen(1)
+        try:
+            assert f"process {os.getpid()} listens at its attach socket" in refused(pid).message
+        finally:
+            path.unlink()
