@@ -6,6 +6,7 @@ the result is blocks whose every header was checked, or an error of the `errors`
 """
 
 import dataclasses
+import enum
 import errno
 import os
 import socket
@@ -27,6 +28,10 @@ _REQUEST, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x300, 0x10
 _DATAGRAM_BYTES = 65536
 # Four full datagrams: the cost of a slice is its start, and the rows still fit into the second-level cache.
 _GATHERED_BYTES = 3 * 32768
+BUFFER_BYTES = _GATHERED_BYTES + 2 * _DATAGRAM_BYTES
+# The number of a dump that is asked again and again: an unchanged answer is then the same bytes. Others count up
+# to half of the numbers, and what an abandoned dump left is drained before any other is asked.
+REPEATED = 0x80000000
 _DRAIN_DATAGRAMS = 100_000
 
 
@@ -130,43 +135,59 @@ def _is_uniform(block: Block) -> bool:
     )
 
 
+class Kind(enum.Enum):
+    """What a message of an answer is."""
+
+    ROW = enum.auto()
+    END = enum.auto()
+    FILLER = enum.auto()
+
+
+def message_at(datagram: bytes | bytearray, at: int, size: int, expected: Expected) -> tuple[int, Kind]:
+    """Length and kind of the message at `at` of `datagram[0:size]`, verified. Raises as `split` does."""
+    if size - at < HEADER_BYTES:
+        raise errors.KernelReplyError(
+            f"{size - at} bytes at offset {at} of a datagram, expected a header of 16"
+        )
+    length, message_type, flags, sequence, _ = _HEADER.unpack_from(datagram, at)
+    if length < HEADER_BYTES or length > size - at:
+        raise errors.KernelReplyError(
+            f"a netlink message claims {length} bytes at offset {at}, the datagram has {size - at} left"
+        )
+    if sequence != expected.sequence:
+        raise errors.KernelReplyError(
+            f"a netlink message has sequence {sequence}, expected {expected.sequence}"
+        )
+    if message_type in {_ERROR, _DONE}:
+        _raise_reported(datagram, at, length, message_type)
+        return length, Kind.END if message_type == _DONE else Kind.FILLER
+    if message_type == _NOOP:
+        return length, Kind.FILLER
+    if message_type != expected.message_type:
+        reason = "the kernel lost messages (NLMSG_OVERRUN)" if message_type == _OVERRUN else "unknown"
+        raise errors.KernelReplyError(
+            f"a netlink message of type {message_type} ({reason}), expected type {expected.message_type}"
+        )
+    if flags & _DUMP_INTERRUPTED:
+        raise errors.Transient("the kernel's table changed during the dump (NLM_F_DUMP_INTR)")
+    if length < expected.least_bytes:
+        raise errors.KernelReplyError(
+            f"a row of {length} bytes at offset {at}, expected {expected.least_bytes} or more"
+        )
+    return length, Kind.ROW
+
+
 def _walk(datagram: bytearray, size: int, expected: Expected) -> tuple[list[Block], bool]:
     """Go from message to message by its length; group those of one length."""
     groups: dict[int, list[bytearray]] = {}
     at, done = 0, False
     while at < size and not done:
-        if size - at < HEADER_BYTES:
-            raise errors.KernelReplyError(
-                f"{size - at} bytes at offset {at} of a datagram, expected a header of 16"
-            )
-        length, message_type, flags, sequence, _ = _HEADER.unpack_from(datagram, at)
-        if length < HEADER_BYTES or length > size - at:
-            raise errors.KernelReplyError(
-                f"a netlink message claims {length} bytes at offset {at}, the datagram has {size - at} left"
-            )
-        if sequence != expected.sequence:
-            raise errors.KernelReplyError(
-                f"a netlink message has sequence {sequence}, expected {expected.sequence}"
-            )
-        if message_type in {_ERROR, _DONE}:
-            _raise_reported(datagram, at, length, message_type)
-            done = message_type == _DONE
-        elif message_type == expected.message_type:
-            if flags & _DUMP_INTERRUPTED:
-                raise errors.Transient("the kernel's table changed during the dump (NLM_F_DUMP_INTR)")
-            if length < expected.least_bytes:
-                raise errors.KernelReplyError(
-                    f"a row of {length} bytes at offset {at}, expected {expected.least_bytes} or more"
-                )
-            stride = (length + 3) & ~3
+        length, kind = message_at(datagram, at, size, expected)
+        if kind is Kind.ROW:
             record = datagram[at : at + length]
-            record.extend(bytes(stride - length))
+            record.extend(bytes(-length % 4))
             groups.setdefault(length, []).append(record)
-        elif message_type != _NOOP:
-            reason = "the kernel lost messages (NLMSG_OVERRUN)" if message_type == _OVERRUN else "unknown"
-            raise errors.KernelReplyError(
-                f"a netlink message of type {message_type} ({reason}), expected type {expected.message_type}"
-            )
+        done = kind is Kind.END
         at += (length + 3) & ~3
     blocks = [
         Block(bytearray().join(records), (length + 3) & ~3, len(records))
@@ -175,7 +196,7 @@ def _walk(datagram: bytearray, size: int, expected: Expected) -> tuple[list[Bloc
     return blocks, done
 
 
-def _raise_reported(datagram: bytearray, at: int, length: int, message_type: int) -> None:
+def _raise_reported(datagram: bytes | bytearray, at: int, length: int, message_type: int) -> None:
     """Raise what an NLMSG_ERROR or NLMSG_DONE reports; return when it reports success."""
     if length < HEADER_BYTES + _ERROR_CODE.size:
         # The dumps of old kernels may end without a status.
@@ -208,10 +229,15 @@ class DumpSocket:
     One dump at a time; a dump that was left or failed is drained before the next one.
     """
 
-    def __init__(self, endpoint: socket.socket, *, timeout_seconds: float = 5.0) -> None:
-        """Own `endpoint`; a receive that takes longer than the time-out is an error."""
+    def __init__(
+        self, endpoint: socket.socket, *, timeout_seconds: float = 5.0, buffer: bytearray | None = None
+    ) -> None:
+        """Own `endpoint`; a receive that takes longer than the time-out is an error.
+
+        `buffer` of BUFFER_BYTES may be shared by sockets that one thread uses one after another.
+        """
         self._socket = endpoint
-        self._buffer = bytearray(_GATHERED_BYTES + 2 * _DATAGRAM_BYTES)
+        self._buffer = bytearray(BUFFER_BYTES) if buffer is None else buffer
         self._view = memoryview(self._buffer)
         self._sequence = 0
         self._unfinished = False
@@ -221,7 +247,7 @@ class DumpSocket:
         endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, span)
 
     @classmethod
-    def open(cls, *, timeout_seconds: float = 5.0) -> Self:
+    def open(cls, *, timeout_seconds: float = 5.0, buffer: bytearray | None = None) -> Self:
         """Open a NETLINK_SOCK_DIAG socket in the namespace of the calling thread."""
         linux.require_linux()
         try:
@@ -232,7 +258,7 @@ class DumpSocket:
             raise refusal(problem.errno or errno.EPROTONOSUPPORT, "opening a sock_diag socket") from problem
         # Connected to port 0, the kernel refuses messages to us from any other process.
         endpoint.connect((0, 0))
-        return cls(endpoint, timeout_seconds=timeout_seconds)
+        return cls(endpoint, timeout_seconds=timeout_seconds, buffer=buffer)
 
     def __enter__(self) -> Self:
         return self
@@ -253,17 +279,28 @@ class DumpSocket:
 
         Raises KernelReplyError, Transient (time-out, lost messages), NotPermitted or Unsupported.
         """
+        self._sequence = self._sequence % (REPEATED - 1) + 1
+        self.ask(message_type, payload, self._sequence)
+        yield from self._blocks(Expected(message_type, self._sequence, least_bytes))
+
+    def ask(self, message_type: int, payload: bytes, sequence: int) -> None:
+        """Send one dump request; what is left of an earlier dump is thrown away before."""
         if self._unfinished:
             self._drain()
-        self._sequence = self._sequence % 0x7FFFFFFF + 1
-        expected = Expected(message_type, self._sequence, least_bytes)
-        header = _HEADER.pack(HEADER_BYTES + len(payload), message_type, _REQUEST | _DUMP, self._sequence, 0)
+        header = _HEADER.pack(HEADER_BYTES + len(payload), message_type, _REQUEST | _DUMP, sequence, 0)
         try:
             self._socket.send(header + payload)
         except OSError as problem:
             raise refusal(problem.errno or errno.EIO, "sending a dump request") from problem
         self._unfinished = True
-        yield from self._blocks(expected)
+
+    def reply(self) -> bytes:
+        """The next datagram of what was asked, as it came: who asks verifies it."""
+        return bytes(self._view[: self._receive(0)])
+
+    def finish(self) -> None:
+        """Say that the last reply held the end of the dump."""
+        self._unfinished = False
 
     def _blocks(self, expected: Expected) -> Iterator[Block]:
         """Receive until the end. Datagrams of equal rows gather in the buffer and make one block together."""
