@@ -1,7 +1,13 @@
 """Every server of the corpus. A folder each: its handlers, how it is built, and a shapes.Server for each setting."""
 
 from tests.corpus import shapes
-from tests.corpus.servers import python
+from tests.corpus.servers import golang, node, python, rust, tomcat
 
-ALL: tuple[shapes.Server, ...] = (*python.SERVERS,)
+ALL: tuple[shapes.Server, ...] = (
+    *python.SERVERS,
+    *tomcat.SERVERS,
+    *golang.SERVERS,
+    *node.SERVERS,
+    *rust.SERVERS,
+)
 """In the order of the table."""

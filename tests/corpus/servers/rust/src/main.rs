@@ -1,5 +1,5 @@
 //! Handlers for axum, as tests/corpus/shapes.py names them; everything else about this server is its default.
-//! Run by the corpus: patient PORT DOWNSTREAM_PORT. A handler that waits blocks the thread of the runtime that polls
+//! Run by the corpus: axum PORT DOWNSTREAM_PORT. A handler that waits blocks the thread of the runtime that polls
 //! it, as in code that was written for threads.
 
 use std::io::{Read, Write};
@@ -24,7 +24,7 @@ const DOWNLOAD_BYTES: usize = 64 * 1024 * 1024;
 static NEVER: Mutex<()> = Mutex::new(());
 
 fn argument(place: usize) -> String {
-    std::env::args().nth(place).expect("usage: patient PORT DOWNSTREAM_PORT")
+    std::env::args().nth(place).expect("usage: axum PORT DOWNSTREAM_PORT")
 }
 
 /// A connection to the downstream on which a line was sent and the whole answer was read.
