@@ -2,12 +2,14 @@
 
 import dataclasses
 import datetime as dt
+import pathlib
+import textwrap
 
 import click
 
 from lastack import errors, interruptions, quantities
 from lastack.cli import diagnosis_answers, diagnosis_documents, diagnosis_texts, printing, progress, selecting
-from lastack.engine import samples
+from lastack.engine import instants, samples
 from lastack.kernel import clocks, features
 from lastack.policy import sysctls
 from lastack.sensors import places, sampler, watch
@@ -29,6 +31,18 @@ from lastack.sensors import places, sampler, watch
     default=False,
     help="Take one thread dump of a stuck process, to see where it stands; not by default.",
 )
+@click.option(
+    "--replay",
+    type=click.Path(path_type=pathlib.Path),
+    metavar="FILE",
+    help="Judge what `lastack record` wrote instead of looking; the last --for of it.",
+)
+@click.option(
+    "--at",
+    metavar="TIME|OFFSET",
+    callback=lambda _context, _option, text: None if text is None else _instant(text),
+    help="With --replay: the window ends then, as 2026-11-22T10:00:42Z or 30s after the first look.",
+)
 @printing.output_option("text", "json")
 @click.pass_context
 def diagnose(
@@ -41,6 +55,8 @@ def diagnose(
     all_netns: bool,
     window: dt.timedelta,
     dump: bool,
+    replay: pathlib.Path | None,
+    at: dt.timedelta | dt.datetime | None,
     output: str,
 ) -> None:
     """Say which disease a TCP service has, what can help and what cannot.
@@ -52,6 +68,11 @@ def diagnose(
     Exit status: 0 healthy, 1 something is sick, 2 usage, 3 nothing could be seen.
     """
     wanted = selecting.wanted(port_numbers, pids, units, netns, all_netns=all_netns)
+    if replay is not None:
+        _refuse_what_needs_a_machine(wanted, dump=dump)
+        context.exit(_replay(replay, wanted.ports, window, at, output))
+    if at is not None:
+        raise errors.UsageError("--at says where in a recording to look: it needs --replay FILE")
     try:
         with interruptions.raised():
             answer = _answer(wanted, window)
@@ -65,6 +86,58 @@ def diagnose(
     else:
         diagnosis_texts.show(answer)
     context.exit(diagnosis_documents.exit_code(answer))
+
+
+def _refuse_what_needs_a_machine(wanted: places.Wanted, *, dump: bool) -> None:
+    """A recording holds what was seen; there is nothing behind it to look into."""
+    given = {
+        "--netns": wanted.netns is not None,
+        "--all-netns": wanted.all_netns,
+        "--pid": wanted.pids is not None,
+        "--unit": wanted.units is not None,
+        "--dump": dump,
+    }
+    wrong = [option for option, is_given in given.items() if is_given]
+    if wrong:
+        raise errors.UsageError(
+            f"--replay cannot be combined with {', '.join(wrong)}: a recording is of the namespaces and processes "
+            "that were selected when it was made, and none of them can be looked into now",
+            fix="leave it out; --port narrows what is shown",
+        )
+
+
+def _replay(
+    file: pathlib.Path,
+    port_numbers: frozenset[int],
+    window: dt.timedelta,
+    at: dt.timedelta | dt.datetime | None,
+    output: str,
+) -> int:
+    """Judge a recording; the exit code is that of a look."""
+    from lastack.cli import replaying  # only when it is asked for
+
+    found = replaying.replay(file, port_numbers, window, at)
+    for note in found.notes:
+        printing.note(printing.lines(note))
+    if output == "json":
+        document = {**diagnosis_documents.document(found.answer), **found.document()}
+        printing.json_document("DiagnosisList", document)
+    else:
+        diagnosis_texts.show(found.answer)
+        for line in textwrap.wrap(printing.plain(found.sentence()), printing.width(), break_on_hyphens=False):
+            printing.text(line)
+    return diagnosis_documents.exit_code(found.answer)
+
+
+def _instant(text: str) -> dt.timedelta | dt.datetime:
+    for read in (quantities.duration, instants.from_rfc3339):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    raise click.BadParameter(
+        f"{text!r} is no instant; expected a time in UTC like 2026-11-22T10:00:42Z, or a duration like 30s"
+    )
 
 
 def _answer(wanted: places.Wanted, window: dt.timedelta) -> diagnosis_documents.Answer:

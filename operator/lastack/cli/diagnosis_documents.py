@@ -60,7 +60,8 @@ class Answer:
     window: dt.timedelta
     items: tuple[Diagnosed, ...]
     missing: tuple[tuple[str, samples.Missing], ...]
-    """(what, why): a selector such as pid/N, unit/NAME, netns/PATH, or a signal of which a part is hidden."""
+    """(what, why): a selector such as pid/N, unit/NAME, netns/PATH, recording/FILE, or a signal of which a part is
+    hidden."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ def missing_rows(answer: Answer) -> tuple[MissingRow, ...]:
         if what in _SIGNALS:
             rows.setdefault((what, None), why)
         else:
-            rows.setdefault((LISTENERS, None if what.startswith("netns/") else what), why)
+            member = None if what.startswith(("netns/", "recording/")) else what
+            rows.setdefault((LISTENERS, member), why)
     for item in answer.items:
         member = _member_name(item)
         if member is None:

@@ -156,7 +156,7 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
         if waiting > _LONGEST_LINE:
             raise _DamagedError("has a line that is too long")
     if waiting:
-        raise _DamagedError("is cut in the middle of the line")
+        raise _DamagedError("is cut in the middle of a line,")
 
 
 def _texts(file: IO[bytes]) -> Iterator[bytes]:
