@@ -38,16 +38,18 @@ def main(words: Sequence[str] | None = None) -> int:
         for outcome in done:
             rows.append(outcome.row())
             _tell(_line(outcome))
-            if outcome.verdict.faults:
+            if outcome.verdict.faults or outcome.void:
                 _WRONG.mkdir(parents=True, exist_ok=True)
                 (_WRONG / f"{outcome.cell.name}.txt").write_text(outcome.case(), encoding="utf-8")
     document = _document(cells, rows)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     wrong = [row for row in rows if row["faults"]]
+    void = [row for row in rows if row["void"]]
     disruptive = sum(row["disruptive"] for row in rows)
-    _say(f"{len(rows)} cells, {len(wrong)} wrong, {disruptive} wrong disruptive verdicts; {arguments.out}")
-    return 1 if wrong else 0
+    counted = f"{len(wrong)} wrong, {disruptive} wrong disruptive verdicts, {len(void)} void"
+    _say(f"{len(rows)} cells, {counted}; {arguments.out}")
+    return 1 if wrong or void else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,9 +93,9 @@ def _line(outcome: runs.Outcome) -> str:
     cause = (
         "" if verdict.cause is None else f" {verdict.cause}" + (f" {verdict.peer}" if verdict.peer else "")
     )
-    mark = "WRONG" if verdict.faults else "right"
+    mark = "WRONG" if verdict.faults else "void " if outcome.void else "right"
     line = f"{mark}  {outcome.cell.name:32} {verdict.code} {verdict.severity} {verdict.confidence}{cause}"
-    return "\n".join([line, *(f"       {fault}" for fault in verdict.faults)])
+    return "\n".join([line, *(f"       {fault}" for fault in (*verdict.faults, outcome.void) if fault)])
 
 
 def _commit() -> str:

@@ -5,12 +5,16 @@ connection of its own unless its behaviour says otherwise. Rooms start them; con
 """
 
 import asyncio
+import collections
 import contextlib
+import ctypes
 import dataclasses
 import inspect
 import json
 import signal
+import socket
 import ssl
+import struct
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -18,6 +22,8 @@ from typing import Any
 
 _CONNECT_SECONDS = 10.0
 _LINE = 65536
+_ATTACH_FILTER = 26  # SO_ATTACH_FILTER of asm-generic/socket.h
+_RETURN_CONSTANT = 0x06  # BPF_RET | BPF_K: with 0 it keeps no byte of any packet
 
 
 @dataclasses.dataclass(slots=True)
@@ -176,6 +182,27 @@ class Clients:
                 await asyncio.sleep(0.2)
 
         await asyncio.gather(*(listen() for _ in range(count)))
+
+    async def flood(self, half_open: int, fresh: float) -> None:
+        """`half_open` handshakes that are never finished, the oldest giving way to `fresh` new ones a second."""
+        program = ctypes.create_string_buffer(struct.pack("=HBBI", _RETURN_CONSTANT, 0, 0, 0), 8)
+        senders: collections.deque[socket.socket] = collections.deque()
+        while True:
+            senders.append(self._knock(program, len(senders)))
+            self.tally.requests += 1
+            if len(senders) > half_open:
+                senders.popleft().close()
+                await asyncio.sleep(1 / fresh)
+
+    def _knock(self, deaf: ctypes.Array[ctypes.c_char], number: int) -> socket.socket:
+        """A SYN whose answer is thrown away by a filter on the socket that sent it."""
+        sender = socket.socket()
+        sender.setblocking(False)
+        one = struct.pack("@HP", 1, ctypes.addressof(deaf))
+        sender.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, one)
+        sender.bind((f"127.9.{number % 250}.{self.tally.requests % 250 + 1}", 0))
+        sender.connect_ex(("127.0.0.1", self._port))
+        return sender
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

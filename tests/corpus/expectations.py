@@ -40,8 +40,12 @@ def judge(cell: shapes.Cell, document: Mapping[str, Any]) -> Verdict:
         return Verdict("nothing", "none", "low", None, None, "", (), nothing, 0)
     subject = next((item for item in own if item["code"] in expects.codes), own[0])
     missing = _missing(document, subject)
-    faults = [*_wrong_code(cell, subject, missing), *_wrong_cause(expects, subject)]
-    bystanders = [item for item in items if item is not subject and item["severity"] != "none"]
+    faults = [*_wrong_code(expects, subject, missing), *_wrong_cause(expects, subject)]
+    bystanders = [
+        item
+        for item in items
+        if item is not subject and item["severity"] != "none" and item["code"] not in expects.beside
+    ]
     faults += [f"a bystander is called {_told(item)}" for item in bystanders]
     innocent = bystanders if subject["code"] in expects.codes else [subject, *bystanders]
     cause = subject["cause"] or {"kind": None, "peer": None}
@@ -63,11 +67,9 @@ def _of_server(item: _Item) -> bool:
     return item["listener"] is None or item["listener"]["port"] == shapes.PORT
 
 
-def _wrong_code(cell: shapes.Cell, subject: _Item, missing: tuple[str, ...]) -> list[str]:
-    expects = cell.expects
+def _wrong_code(expects: shapes.Expectation, subject: _Item, missing: tuple[str, ...]) -> list[str]:
     if subject["code"] in expects.codes:
-        silent = not cell.condition.sick and subject["severity"] != "none"
-        return [f"healthy, and called {_told(subject)}"] if silent else []
+        return []
     if subject["code"] == "unknown" and expects.unless_missing & set(missing):
         return []
     wanted = " or ".join(sorted(expects.codes))

@@ -64,10 +64,10 @@ def opened(cell: shapes.Cell, folder: pathlib.Path) -> Iterator[Room]:
     Raises AssertionError with what the server printed when it does not answer within a minute.
     """
     with grounds.ground(folder) as ground, _swept(ground):
-        if cell.condition.somaxconn is not None:
-            ground.run("sysctl", "-qw", f"net.core.somaxconn={cell.condition.somaxconn}")
-        if cell.condition.downstream is not None:
-            _start_downstream(ground, cell.condition.downstream)
+        for name, value in cell.condition.sysctls.items():
+            ground.run("sysctl", "-qw", f"{name}={value}")
+        if cell.downstream not in {None, "gone"}:
+            _start_downstream(ground, cell.downstream)
         server = _start_server(cell, ground, folder)
         _await_answer(cell, ground, server)
         yield Room(cell, ground, server, [])
@@ -81,8 +81,11 @@ def _start_server(cell: shapes.Cell, ground: grounds.Ground, folder: pathlib.Pat
     if cell.condition.tls:
         words |= _certificate(folder)
         command += cell.server.tls
+    for name, text in cell.server.configuration.items():
+        (inside / name).write_text(_filled(text, words), encoding="utf-8")
     filled = [_filled(word, words) for word in command]
-    settings = [f"{name}={_filled(value, words)}" for name, value in cell.server.environment.items()]
+    environment = {"HOME": "{folder}", **cell.server.environment}
+    settings = [f"{name}={_filled(value, words)}" for name, value in environment.items()]
     files = cell.server.files if cell.condition.scarce_files else _ROOMY_FILES
     start = 'cd "$1" && ulimit -Sn "$2" && shift 2 && exec env "$@"'
     where = str(cell.server.working_folder or inside)

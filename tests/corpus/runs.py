@@ -20,7 +20,10 @@ RECORDED_FOR = "6s"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one cell. `document` and `sockets` are what the program and ss said, for a fault."""
+    """What came of one cell. `document` and `sockets` are what the program and ss said, for a fault.
+
+    `void` says why a healthy server was not healthy: the verdict then proves nothing.
+    """
 
     cell: shapes.Cell
     verdict: expectations.Verdict
@@ -29,6 +32,7 @@ class Outcome:
     document: dict[str, Any]
     sockets: str
     said: str
+    void: str | None
 
     def row(self) -> dict[str, Any]:
         """As it stands in the JSON of a run: the verdict without what it rests on."""
@@ -37,8 +41,9 @@ class Outcome:
         return {
             "server": self.cell.server.name,
             "condition": self.cell.condition.name,
-            "sick": self.cell.condition.sick,
+            "sick": self.cell.sick,
             **verdict,
+            "void": self.void,
             "clients": list(self.clients),
         }
 
@@ -88,7 +93,7 @@ def _run_one(cell: shapes.Cell, folder: pathlib.Path, recordings: pathlib.Path |
         room.begin()
         _ripen(cell.ripens_seconds)
         recording = (
-            None if recordings is None else _begin_recording(room, recordings / f"{cell.name}.lastack")
+            None if recordings is None else _begin_recording(room, recordings / f"{cell.name}.jsonl.gz")
         )
         exit_code, document = grounds.finished(room.ground.begin_diagnosis())
         sockets = room.sockets()
@@ -97,7 +102,18 @@ def _run_one(cell: shapes.Cell, folder: pathlib.Path, recordings: pathlib.Path |
             assert recording.returncode == 0, f"{cell.name}: {problem}"
         clients = tuple(room.end_clients())
         said = room.said()
-    return Outcome(cell, expectations.judge(cell, document), exit_code, clients, document, sockets, said)
+    verdict = expectations.judge(cell, document)
+    return Outcome(cell, verdict, exit_code, clients, document, sockets, said, _void(cell, clients))
+
+
+def _void(cell: shapes.Cell, clients: tuple[dict[str, Any], ...]) -> str | None:
+    """Why the server cannot be called healthy in this run."""
+    if not cell.condition.served or cell.sick:
+        return None
+    for tally in clients:
+        if tally.get("failures", 1) or not tally.get("answers"):
+            return f"its clients say: {json.dumps(tally)}"
+    return None
 
 
 def _ripen(seconds: float) -> None:

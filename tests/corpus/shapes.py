@@ -37,7 +37,13 @@ Handler = Literal[
     "ok", "work", "slow", "lock", "downstream", "sleep", "cpu", "leak", "hoard", "fetch", "longpoll", "download",
     "stream",
 ]  # fmt: skip
-Downstream = Literal["silent", "brief"]
+Downstream = Literal["silent", "brief", "deaf", "gone"]
+DISEASES = frozenset(
+    {
+        *("fd-exhaustion", "accept-stall", "overload", "backlog-too-small", "handler-stall", "fd-leak"),
+        *("syn-pressure", "outbound-leak", "not-listening"),
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,26 +52,29 @@ class Expectation:
 
     `codes` are right. `unknown` is allowed as well when it names at least one signal of `unless_missing`. `causes`
     are right where a cause is given; `unknown` always is. `peer` is the peer that a downstream cause has to name.
+    `beside` may be said about other listeners of the namespace, about which nothing is wrong otherwise.
     """
 
     codes: frozenset[str]
     unless_missing: frozenset[str] = frozenset()
     causes: frozenset[str] = frozenset()
     peer: str | None = None
+    beside: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Server:
     """A server at its default settings.
 
-    In `command`, `tls` (arguments added for TLS) and `environment` the words {port}, {certificate}, {key} and
-    {folder} (an empty folder of this run) are filled in. `build` makes what `command` starts, once, and raises
-    NotBuilt with what to install. `stalls_as` is what blocked handlers lead to: accept-stall where those who accept
-    are those who are blocked, handler-stall where others go on accepting. `workers` requests at once block it.
-    `load` makes it about 80 % busy: clients, their pause between two requests in seconds, and the handler.
-    `overload` is a rate of /slow requests per second that it cannot keep up with. `polls` are how many of its
-    workers may wait for news at once, `files` is the soft limit of open files that it needs and can exhaust within
-    half a minute. `otherwise` overrides what a condition expects, by its name.
+    In `command`, `tls` (arguments added for TLS), `environment` and `configuration` (files by name, written into
+    {folder}) the words {port}, {certificate}, {key} and {folder} (an empty folder of this run) are filled in.
+    `build` makes what `command` starts, once, and raises NotBuilt with what to install. `stalls_as` is what blocked
+    handlers lead to: accept-stall where those who accept are those who are blocked, handler-stall where others go
+    on accepting. `workers` requests at once block it. `load` makes it about 80 % busy: clients, their pause between
+    two requests in seconds, and the handler. `overload` is a rate of /slow requests per second that it cannot keep
+    up with. `polls` are how many of its workers may wait for news at once, `files` is the soft limit of open files
+    that it needs and can exhaust within half a minute. `behind` is the downstream that it needs at all times.
+    `otherwise` overrides what a condition expects, by its name.
     """
 
     name: str
@@ -85,6 +94,8 @@ class Server:
     tls: tuple[str, ...] = ()
     working_folder: pathlib.Path | None = None
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    configuration: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    behind: Downstream | None = None
     build: Callable[[], None] | None = None
     otherwise: Mapping[str, Expectation] = dataclasses.field(default_factory=dict)
     in_ci: bool = True
@@ -97,24 +108,26 @@ class Condition:
     `clients` are command lines for clients.py, in which {polls}, {load_clients}, {load_pause}, {load_path} and
     {overload} of the server are filled in; {stuck} is enough requests to block all its workers and leave some
     over. It is ripe `ripens_seconds` after they began. `expects` without codes is: what blocked handlers of the
-    server lead to (Server.stalls_as). `somaxconn` is of the namespace, set before the server starts;
+    server lead to (Server.stalls_as). `sysctls` are of the namespace, set before the server starts;
     `scarce_files` starts it with its own low limit of open files. `heavy` keeps a core busy and runs alone;
-    `patient` needs minutes to ripen and is left out of CI.
+    `patient` needs minutes to ripen and is left out of CI. Where it is `served`, a client without an answer makes
+    the run void: the server was not healthy. `only` names the servers that can be in it, empty is all.
     """
 
     name: str
     story: str
-    sick: bool
     clients: tuple[str, ...]
     ripens_seconds: float
     needs: frozenset[Handler]
     expects: Expectation
     downstream: Downstream | None = None
-    somaxconn: int | None = None
+    sysctls: Mapping[str, int] = dataclasses.field(default_factory=dict)
     scarce_files: bool = False
     tls: bool = False
     heavy: bool = False
     patient: bool = False
+    served: bool = False
+    only: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -139,6 +152,16 @@ class Cell:
         if self._stalls:
             return dataclasses.replace(expects, codes=frozenset({self.server.stalls_as}))
         return expects
+
+    @property
+    def sick(self) -> bool:
+        """Whether something is wrong in this cell: a condition may be harmless to one server and not to another."""
+        return bool(self.expects.codes & DISEASES)
+
+    @property
+    def downstream(self) -> Downstream | None:
+        """Who answers on DOWNSTREAM_PORT, or does not."""
+        return self.condition.downstream or self.server.behind
 
     @property
     def ripens_seconds(self) -> float:

@@ -1,7 +1,7 @@
 """Every server of the corpus. A folder each: its handlers, how it is built, and a shapes.Server for each setting."""
 
 from tests.corpus import shapes
-from tests.corpus.servers import golang, node, python, rust, tomcat
+from tests.corpus.servers import golang, nginx, node, python, rust, tomcat
 
 ALL: tuple[shapes.Server, ...] = (
     *python.SERVERS,
@@ -9,5 +9,6 @@ ALL: tuple[shapes.Server, ...] = (
     *golang.SERVERS,
     *node.SERVERS,
     *rust.SERVERS,
+    nginx.NGINX,
 )
 """In the order of the table."""
