@@ -19,7 +19,8 @@ DEBIAN_PACKAGES := \
   systemd:/usr/lib/systemd/systemd:real-units-in-the-test-box \
   dbus:/usr/bin/dbus-daemon:the-bus-of-the-test-box \
   systemd-container:/usr/bin/systemd-nspawn:the-test-box-itself \
-  nodejs:node:a-patient-that-is-not-Python
+  nodejs:node:a-patient-that-is-not-Python \
+  openjdk-17-jdk-headless:javac:real-Java-virtual-machines-to-ask-for-their-threads
 
 # `build` is a folder of results, not a target to renew.
 .PHONY: help setup packages lock demo lint test bench soak simulate clean
