@@ -4,7 +4,10 @@ import contextlib
 import dataclasses
 import datetime as dt
 import os
+import signal
 import socket
+import sys
+from array import array
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -102,3 +105,32 @@ def queued(found: samples.Look) -> samples.QueuedRows:
     rows = found.listener.queued
     assert isinstance(rows, samples.QueuedRows), rows
     return rows
+
+
+@contextlib.contextmanager
+def forked(work: Callable[[], None]) -> Iterator[int]:
+    """A child that holds what this process holds, does `work` and waits for its end."""
+    pid = os.fork()
+    if pid == 0:
+        work()
+        while True:
+            signal.pause()
+    try:
+        yield pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+
+def search_path() -> str:
+    """PYTHONPATH for a program that imports what this one does."""
+    return os.pathsep.join(path for path in sys.path if path)
+
+
+def rows(ages_ms: list[int]) -> samples.CloseWaitRows:
+    """Accepted CLOSE_WAIT rows of these ages, read to the end."""
+    numbers = array("I", range(1, len(ages_ms) + 1))
+    none = array("I", [0] * len(ages_ms))
+    return samples.CloseWaitRows(array("Q", numbers), numbers, none, array("I", ages_ms), array("I", ages_ms))

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -58,23 +57,6 @@ def test_the_main_process_is_the_master(
     assert expected == owners.main_pid([_process(*each) for each in family])
 
 
-@contextlib.contextmanager
-def _forked(work: Callable[[], None]) -> Iterator[int]:
-    """A child that holds what this process holds, does `work` and waits for its end."""
-    pid = os.fork()
-    if pid == 0:
-        work()
-        while True:
-            signal.pause()
-    try:
-        yield pid
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-
-
 def _nothing() -> None:
     pass
 
@@ -89,7 +71,7 @@ def test_workers_that_come_and_go_are_owners_while_they_live() -> None:
     index = owners.OwnerIndex()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         alone = _pids(index, listener)
-        with _forked(_nothing) as first, _forked(_nothing) as second:
+        with given.forked(_nothing) as first, given.forked(_nothing) as second:
             both = _pids(index, listener)
             os.kill(first, signal.SIGKILL)
             os.waitpid(first, 0)
@@ -119,7 +101,7 @@ def test_a_process_that_closed_the_listener_is_no_owner() -> None:
 def test_only_those_that_were_asked_about_are_looked_into() -> None:
     """A tick of `run` knows its members: no walk over the descriptors of the whole machine."""
     index = owners.OwnerIndex()
-    with socket.create_server(("127.0.0.1", 0)) as listener, _forked(_nothing) as child:
+    with socket.create_server(("127.0.0.1", 0)) as listener, given.forked(_nothing) as child:
         inode = os.fstat(listener.fileno()).st_ino
         only = index.holders({inode}, {samples.Pid(child)}).pids[inode]
         every = index.holders({inode}).pids[inode]
@@ -130,7 +112,7 @@ def test_a_prefork_server_is_one_member() -> None:
     """A master and its workers share one listener: one item, and the master is its pid."""
 
     def work() -> samples.Owner:
-        with given.service() as service, _forked(_nothing), _forked(_nothing):
+        with given.service() as service, given.forked(_nothing), given.forked(_nothing):
             return given.look(given.eye(), service).owner
 
     owner = given.alone(work)
@@ -153,7 +135,7 @@ def test_siblings_of_different_processes_get_their_own_accepted_rows() -> None:
                     while True:
                         kept.append(own.accept()[0])
 
-            with _forked(serve):
+            with given.forked(serve):
                 eye = given.eye()
                 waiting.wait_until(
                     lambda: len(_looks(eye, service)) == 2, within=given.SOON, what="the sibling"
@@ -196,10 +178,10 @@ def test_without_the_right_the_owner_is_missing_with_the_next_step() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
         said = subprocess.run(
-            [sys.executable, "-c", program, port], check=True, capture_output=True, text=True, env=_paths()
+            [sys.executable, "-c", program, port],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": given.search_path()},
         ).stdout
     assert "None|run as root, or grant both capabilities\n" == said
-
-
-def _paths() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
