@@ -304,9 +304,15 @@ async def _main(port: int, name: str, words: list[str]) -> int:
     behaviour = getattr(clients, name)
     loop = asyncio.get_running_loop()
     work = loop.create_task(behaviour(**_bound(behaviour, [word for word in words if word != "tls=1"])))
-    loop.add_signal_handler(signal.SIGTERM, work.cancel)
+    over = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, over.set)
+    await asyncio.wait({work, loop.create_task(over.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    # Again and again: wait_for loses a cancellation that comes together with its result.
+    while not work.done():
+        work.cancel()
+        await asyncio.wait({work}, timeout=0.5)
     with contextlib.suppress(asyncio.CancelledError):
-        await work
+        work.result()
     sys.stdout.write(json.dumps(clients.tally.document()) + "\n")
     return 0 if clients.tally.answers else 1
 
