@@ -335,11 +335,16 @@ class FakeSampler:
 
     def __init__(self, ward: Ward) -> None:
         self._ward = ward
+        self.glances: list[tuple[dt.timedelta, ports.Selection]] = []
 
     def look(self, selection: ports.Selection) -> samples.Sample:
         """What can be seen of the processes that are asked for."""
         pids = frozenset(int(pid) for pid in selection.pids or ())
         return samples.Sample(self._ward.clock.now(), self._ward.looks(pids), self._ward.missing(pids))
+
+    def glance(self, selection: ports.Selection) -> None:
+        """The queues of a ward do not change between two looks; that somebody asked is kept."""
+        self.glances.append((self._ward.clock.steady, selection))
 
     def namespace_of(self, pid: samples.Pid) -> int | None:
         """One namespace for all, where it can be seen."""

@@ -49,6 +49,13 @@ class Sampler(Protocol):
         """One look at everything selected; within tens of milliseconds, never blocking on a target."""
         ...
 
+    def glance(self, selection: Selection) -> None:
+        """Between two looks: keep the largest depth of each listener for the next look's ListenerSample.peak.
+
+        Walks over no connection; says nothing about what cannot be seen, which the next look does.
+        """
+        ...
+
     def namespace_of(self, pid: samples.Pid) -> int | None:
         """The inode of the process's network namespace; None where it cannot be seen or the process is gone."""
         ...

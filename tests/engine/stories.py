@@ -39,11 +39,12 @@ class Story:
         """A new lastack over what is on the disk; the one before is forgotten, as a killed process is."""
         self.source = fakes.FakePolicies(*self.policies)
         self.works = fakes.FakeWorks(self.ward, self.ways)
+        self.sampler = wards.FakeSampler(self.ward)
         self.ledger = fakes.MemoryLedger(self.disk)
         self.loop = loop.Loop(
             loop.World(
                 clock=self.clock,
-                sampler=wards.FakeSampler(self.ward),
+                sampler=self.sampler,
                 hosts=self._host,
                 works=self.works,
                 ledger=self.ledger,

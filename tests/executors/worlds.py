@@ -108,6 +108,9 @@ class PortsSampler:
         now = RealClock().now()
         return samples.Sample(now, tuple(_look(now, number) for number in self.numbers))
 
+    def glance(self, selection: ports.Selection) -> None:
+        """Nothing waits here."""
+
     def namespace_of(self, pid: samples.Pid) -> int | None:
         """Always the same."""
         return 1

@@ -187,6 +187,8 @@ class NamespaceSample:
     inode: int
     counters: Mapping[str, int] | Missing
     sysctls: Mapping[str, str]
+    listeners: int | Missing = Missing("not looked at")
+    """How many LISTEN sockets it has, whoever was asked for: what it counts can be tied to one that is alone."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -32,6 +32,9 @@ class ListenerMemories:
         self._before: dict[Key, _Before] = {}
         self._looks = 0
 
+    def __len__(self) -> int:
+        return len(self._before)
+
     def glance(self, namespace: int, seen: Iterable[sock_diag.Listener]) -> None:
         """Keep the largest depth of each listener that was looked at before."""
         for each in seen:
