@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from lastack import errors
-from lastack.executors.thread_dump import groups, hotspot, hotspot_attach, stacks
+from lastack.executors.thread_dump import groups, hotspot, hotspot_attach, stacks, waits
 from tests import waiting
 from tests.executors import worlds
 
@@ -147,6 +147,14 @@ class TestWhatItSays:
         kernel = {each.id for each in psutil.Process(patient).threads()}
         assert {thread.thread for thread in dump.threads} <= kernel
 
+    def test_the_peer_that_a_thread_reads_from_is_told(self, dump: stacks.ProcessDump, patient: int) -> None:
+        """As the kernel knows it, joined by thread."""
+        (listening,) = [c for c in psutil.Process(patient).net_connections("tcp") if c.status == "LISTEN"]
+        waits_of = {thread.name: thread.wait for thread in waits.joined(dump).threads}
+        caller = waits_of["caller-1"]
+        assert caller is not None
+        assert (f"127.0.0.1:{listening.laddr.port}", False) == (caller.peer, caller.running)
+
     def test_nothing_is_left_in_it(self, dump: stacks.ProcessDump, patient: int) -> None:
         """No trigger file, and it goes on."""
         assert dump.threads
@@ -158,14 +166,21 @@ class TestWhatItSays:
     "around",
     [
         ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
-        ("unshare", "--pid", "--fork", "--mount-proc", "--net", "--user", "--map-root-user"),
+        (
+            *("unshare", "--pid", "--fork", "--mount-proc", "--net", "--user", "--map-root-user"),
+            *("sh", "-c", 'ip link set lo up && exec "$@"', "sh"),
+        ),
     ],
     ids=["as-nobody", "in-namespaces"],
 )
 def test_other_users_and_namespaces_are_reached(classes: pathlib.Path, around: tuple[str, ...]) -> None:
     """As the user that the JVM runs as, in its own /tmp, by the pid that it has for itself."""
     with jvm(classes, around=around) as pid:
-        assert 3 == sum(thread.role == "exec-#" for thread in asked(pid).threads)
+        dump = waits.joined(asked(pid))
+        assert 3 == sum(thread.role == "exec-#" for thread in dump.threads)
+        (caller,) = [thread for thread in dump.threads if thread.name == "caller-1"]
+        assert caller.wait is not None
+        assert (caller.wait.peer or "").startswith("127.0.0.1:")
         assert [] == left_behind(pid)
 
 

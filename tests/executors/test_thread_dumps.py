@@ -100,7 +100,7 @@ def test_the_stuck_threads_of_a_server_are_named(tmp_path: pathlib.Path, threade
     found = worlds.carried(stage.dumper(), worlds.step_of(worlds.dump_series(threaded)))
     assert isinstance(found, outcomes.Succeeded), found
     assert found.text.startswith(
-        "4 of 4 worker threads stand in stall (<string>:4), unchanged in 3 dumps over 0.2"
+        "4 of 4 worker threads stand in stall (<string>:4) sleeping, unchanged in 3 dumps over 0.2"
     )
     assert ("stall (<string>:4)", 4, 4, 3) == tuple(
         found.facts[key] for key in ("frame", "stuck", "of", "dumps")
@@ -147,8 +147,14 @@ def connected(port: int) -> socket.socket | None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--workers", "3"), "3 of 3 worker processes stand in stall (app.py:4), unchanged in 2 dumps"),
-        (("--threads", "3"), "3 of 3 worker threads stand in stall (app.py:4), unchanged in 2 dumps"),
+        (
+            ("--workers", "3"),
+            "3 of 3 worker processes stand in stall (app.py:4) sleeping, unchanged in 2 dumps",
+        ),
+        (
+            ("--threads", "3"),
+            "3 of 3 worker threads stand in stall (app.py:4) sleeping, unchanged in 2 dumps",
+        ),
     ],
     ids=["sync", "gthread"],
 )

@@ -1,7 +1,4 @@
-"""`diagnose --dump`: one thread dump of a sick process, for its cause. Called by cli.diagnose.
-
-What the threads wait for is not told from a dump yet: the cause stays unknown, but says where they stand.
-"""
+"""`diagnose --dump`: one thread dump of a sick process, for its cause. Called by cli.diagnose."""
 
 import dataclasses
 import datetime as dt
@@ -21,6 +18,16 @@ _ONE = valid.ThreadDump(
     wait_at_most=dt.timedelta(seconds=30),
 )
 _LOOK_EVERY_SECONDS = 0.02
+_OF_THE_PROCESS = frozenset(
+    {vocabulary.CauseKind.STOPPED, vocabulary.CauseKind.THROTTLED, vocabulary.CauseKind.MEMORY}
+)
+_CONFIDENCE = {
+    (True, True): vocabulary.Confidence.HIGH,  # stacks and kernel, and the queue that stood still meanwhile
+    (True, False): vocabulary.Confidence.MEDIUM,
+    (False, True): vocabulary.Confidence.LOW,
+    (False, False): vocabulary.Confidence.LOW,
+}
+"""By whether the dump knows what they wait for, and whether that is half of the workers or more."""
 
 
 def with_cause(
@@ -37,16 +44,27 @@ def with_cause(
         found = _dump([process.pid for process in window.last.owner.processes])
     except errors.WorldError as problem:
         return item, samples.Missing(problem.message, problem.fix)
-    frame = None if found.frame is None else str(found.frame)
-    seen = findings.Cause(
-        kind=cause.kind,
+    return dataclasses.replace(
+        item, finding=dataclasses.replace(item.finding, cause=_cause(cause, found))
+    ), None
+
+
+def _cause(seen: findings.Cause, found: groups.Finding) -> findings.Cause:
+    """What the dump says; what holds a whole process back (a quota, memory, a signal) no stack can overrule."""
+    meaning = found.meaning
+    if seen.kind in _OF_THE_PROCESS:
+        return dataclasses.replace(seen, frame=None if found.frame is None else str(found.frame))
+    known = meaning.cause is not vocabulary.CauseKind.UNKNOWN
+    most = 2 * found.stuck >= found.of
+    return findings.Cause(
+        kind=meaning.cause,
         source="threadDump",
-        confidence=vocabulary.Confidence.LOW,
-        frame=frame,
+        confidence=_CONFIDENCE[known, most],
+        peer=meaning.peer,
+        frame=None if found.frame is None else str(found.frame),
         stuck=found.stuck,
         of=found.of,
     )
-    return dataclasses.replace(item, finding=dataclasses.replace(item.finding, cause=seen)), None
 
 
 def _dump(pids: list[samples.Pid]) -> groups.Finding:

@@ -157,6 +157,8 @@ def _facts(finding: groups.Finding) -> dict[str, outcomes.Json]:
     return {
         "top": groups.listing(finding)[:_MOST_TOP],
         "frame": str(finding.frame) if finding.frame else None,
+        "cause": finding.meaning.cause.value if finding.frame else None,
+        "peer": finding.meaning.peer,
         "stuck": finding.stuck,
         "of": finding.of,
         "dumps": finding.rounds,

@@ -5,7 +5,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
-from lastack.executors.thread_dump import stacks
+from lastack.executors.thread_dump import meanings, stacks
 
 Round = Sequence[stacks.ProcessDump]
 """One dump of each process, taken right after each other."""
@@ -32,7 +32,8 @@ class Group:
 class Finding:
     """`stuck` of `of` workers stand at `frame`, unchanged in `rounds` dumps over `span`; no frame: none stands still.
 
-    `groups` are all stacks of the last round, those that stand still outside of waiting first.
+    `groups` are all stacks of the last round, those that stand still outside of waiting first. `meaning` is what the
+    stuck ones wait for.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Finding:
     rounds: int
     span: dt.timedelta
     groups: tuple[Group, ...]
+    meaning: meanings.Meaning = meanings.UNKNOWN
 
 
 def find(rounds: Sequence[Round]) -> Finding:
@@ -62,8 +64,10 @@ def find(rounds: Sequence[Round]) -> Finding:
     workers = _workers(rounds[-1], {thread.role for thread in stuck})
     kind = "worker processes" if {thread.role for thread in stuck} == {"main"} else "worker threads"
     verb = "stand" if len(stuck) > 1 else "stands"
-    text = f"{len(stuck)} of {workers} {kind} {verb} in {top}, {_in_rounds(rounds, span)}"
-    return Finding(text, top, len(stuck), workers, len(rounds), span, groups)
+    meaning = meanings.of(stuck, last)
+    doing = f" {meaning.words}" if meaning.words else ""
+    text = f"{len(stuck)} of {workers} {kind} {verb} in {top}{doing}, {_in_rounds(rounds, span)}"
+    return Finding(text, top, len(stuck), workers, len(rounds), span, groups, meaning)
 
 
 def listing(finding: Finding, *, most_groups: int = MOST_GROUPS, most_frames: int = MOST_FRAMES) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 
 from lastack import errors
 from lastack.engine import instants, samples
-from lastack.executors.thread_dump import groups, readers, runtimes, stacks
+from lastack.executors.thread_dump import groups, readers, runtimes, stacks, waits
 from lastack.kernel import procfs
 from lastack.policy import valid
 
@@ -171,6 +171,7 @@ class Series:
             self._failed(process, problem)
         else:
             self._keep(dump, len(self.rounds) + 1)
+            dump = waits.joined(dump)
             if self._round is not None:
                 self._round.append(dump)
         self.close()

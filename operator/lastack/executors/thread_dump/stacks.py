@@ -4,6 +4,8 @@ import dataclasses
 import datetime as dt
 import re
 
+from lastack.engine import samples
+
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -30,6 +32,19 @@ class Lock:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Wait:
+    """What the kernel says of a thread: the system call in which it sleeps, and the connection that it waits for.
+
+    `call` is None while it runs and for a call that has no name here; `peer` is "ADDRESS:PORT".
+    """
+
+    call: str | None
+    running: bool
+    side: samples.Side = "other"
+    peer: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ThreadStack:
     """One thread at one instant, `frames` innermost first.
 
@@ -50,6 +65,8 @@ class ThreadStack:
     """The lock or condition that it stands at, where the runtime tells."""
     holds: tuple[str, ...] = ()
     """Ids of the locks that it holds, where the runtime tells."""
+    wait: Wait | None = None
+    """What it waits for in the kernel; None where that could not be seen."""
 
     @property
     def place(self) -> Frame | None:

@@ -1,0 +1,129 @@
+"""What a group of threads that stand still waits for: a lock, a peer, a connection pool, the processor. Pure.
+
+Used by `groups`, for the sentence and for the cause. Two sources are put together: the frames (and locks) that the
+runtime tells, and the system call and socket that the kernel tells. The tables are the place to teach another pool.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+
+from lastack.executors.thread_dump import stacks, waits
+from lastack.policy import vocabulary
+
+_POOLS = (
+    "com.zaxxer.hikari.pool.HikariPool.getConnection",
+    "org.apache.commons.dbcp2.PoolingDataSource.getConnection",
+    "org.apache.commons.dbcp2.BasicDataSource.getConnection",
+    "org.apache.commons.pool2.impl.GenericObjectPool.borrowObject",
+    "org.apache.tomcat.jdbc.pool.ConnectionPool.borrowConnection",
+    "com.mchange.v2.resourcepool.BasicResourcePool.checkoutResource",
+    "org.apache.http.pool.",
+    "org.apache.http.impl.conn.PoolingHttpClientConnectionManager",
+    "org.apache.hc.core5.pool.",
+    "oracle.ucp.",
+    "io.agroal.pool.ConnectionPool.acquire",
+    "redis.clients.jedis.util.Pool.getResource",
+)
+"""Where a thread waits for a connection that another one holds: innermost frames of borrowing, Java."""
+_POOL_PLACES = (
+    ("sqlalchemy/pool/", "_do_get"),
+    ("sqlalchemy/util/queue.py", "get"),
+    ("psycopg_pool/", "getconn"),
+    ("urllib3/connectionpool.py", "_get_conn"),
+    ("redis/connection.py", "get_connection"),
+)
+"""The same for Python: end of the file's folder or name, function."""
+_LOCK_STATES = frozenset({"BLOCKED"})
+_LOCK_FRAMES = (
+    "java.util.concurrent.locks.ReentrantLock",
+    "java.util.concurrent.locks.ReentrantReadWriteLock",
+    "java.util.concurrent.locks.StampedLock",
+    "java.util.concurrent.Semaphore",
+)
+_SLEEPS = frozenset({"nanosleep", "clock_nanosleep"})
+_VERBS = {"connect": "connecting to", **dict.fromkeys(waits.WRITES, "writing to")}
+_PYTHON_LOCK_PLACES = (("threading.py", "acquire"), ("threading.py", "__enter__"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Meaning:
+    """Why they stand still: `words` go into a sentence after the place ("reading from 10.0.0.9:7000")."""
+
+    cause: vocabulary.CauseKind
+    words: str | None = None
+    peer: str | None = None
+
+
+UNKNOWN = Meaning(vocabulary.CauseKind.UNKNOWN)
+"""Nothing is known of what they wait for."""
+
+
+def of(threads: Sequence[stacks.ThreadStack], everybody: Sequence[stacks.ThreadStack]) -> Meaning:
+    """The meaning that most of the threads share; `everybody` is all of the round, to find who holds a lock."""
+    counted = collections.Counter(_of_one(thread, everybody) for thread in threads)
+    if not counted:
+        return UNKNOWN
+    meaning, amount = counted.most_common(1)[0]
+    return meaning if 2 * amount > len(threads) else UNKNOWN
+
+
+def _of_one(thread: stacks.ThreadStack, everybody: Sequence[stacks.ThreadStack]) -> Meaning:
+    """The first that fits: what the runtime knows is more than what the kernel sees."""
+    if _in_pool(thread):
+        return Meaning(vocabulary.CauseKind.POOL, "waiting for a connection of a pool")
+    if _at_lock(thread):
+        return Meaning(vocabulary.CauseKind.LOCK, _lock_words(thread, everybody))
+    return UNKNOWN if thread.wait is None else _of_wait(thread.wait, told=thread.state is not None)
+
+
+def _of_wait(wait: stacks.Wait, *, told: bool) -> Meaning:
+    """What the kernel says; `told`: the runtime has words of its own for locks, and did not say them."""
+    if wait.running:
+        return Meaning(vocabulary.CauseKind.CPU, "running")
+    if wait.peer is not None and wait.side != "listening":
+        verb = _VERBS.get(wait.call or "", "reading from")
+        if wait.side == "outbound":
+            return Meaning(vocabulary.CauseKind.DOWNSTREAM, f"{verb} {wait.peer}", wait.peer)
+        return Meaning(vocabulary.CauseKind.CLIENT, f"{verb} a client")
+    if wait.call in _SLEEPS:
+        return Meaning(vocabulary.CauseKind.UNKNOWN, "sleeping")
+    # What a Python program calls in C has no frame: a lock is seen in the kernel only.
+    if wait.call == "futex" and not told:
+        return Meaning(vocabulary.CauseKind.LOCK, "waiting for a lock")
+    return UNKNOWN
+
+
+def _in_pool(thread: stacks.ThreadStack) -> bool:
+    for frame in thread.frames:
+        if frame.application:
+            return False
+        if frame.function.startswith(_POOLS) or _is_place(frame, _POOL_PLACES):
+            return True
+    return False
+
+
+def _at_lock(thread: stacks.ThreadStack) -> bool:
+    if thread.state in _LOCK_STATES:
+        return True
+    for frame in thread.frames:
+        if frame.application:
+            break
+        if frame.function.startswith(_LOCK_FRAMES) or _is_place(frame, _PYTHON_LOCK_PLACES):
+            return True
+    return False
+
+
+def _lock_words(thread: stacks.ThreadStack, everybody: Sequence[stacks.ThreadStack]) -> str:
+    wanted = thread.waits_for
+    if wanted is None:
+        return "waiting for a lock"
+    owner = next((each for each in everybody if each.pid == thread.pid and wanted.id in each.holds), None)
+    kind = wanted.kind.rpartition(".")[2].partition("$")[0]
+    held = f" that {owner.name} holds" if owner is not None else ""
+    return f"waiting for a lock ({kind}){held}"
+
+
+def _is_place(frame: stacks.Frame, table: Sequence[tuple[str, str]]) -> bool:
+    function = frame.function.rpartition(".")[2]
+    return any(function == name and place in frame.file for place, name in table)

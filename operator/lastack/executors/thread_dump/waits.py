@@ -1,0 +1,96 @@
+"""What the threads of a dumped process wait for in the kernel, joined by thread: call, socket, peer. Used by `series`.
+
+A stack says where code stands, the kernel says on what: together they are the sentence that a person needs. Read
+right after the dump, without stopping anything; a thread that has moved on meanwhile has another call then.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from lastack import errors
+from lastack.engine import samples
+from lastack.executors.thread_dump import stacks
+from lastack.kernel import blocked_calls, descriptors, netns, procfs
+
+READS = frozenset({"read", "readv", "recvfrom", "recvmsg", "recvmmsg", "poll", "ppoll", "select", "pselect6"})
+WRITES = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile"})
+
+
+def of_process(pid: int) -> Mapping[int, stacks.Wait] | samples.Missing:
+    """Thread id (as this pid namespace has it) -> its wait; threads that ended meanwhile are left out."""
+    threads = procfs.threads(pid)
+    if isinstance(threads, samples.Missing):
+        return threads
+    if blocked_calls.is_foreign(pid):
+        return samples.Missing("a 32-bit program, the numbers of whose system calls are not known")
+    calls: dict[int, blocked_calls.BlockedCall | None] = {}
+    for thread in threads:
+        call = blocked_calls.of_thread(pid, thread)
+        if not isinstance(call, samples.Missing):
+            calls[thread] = call
+        elif call.fix is not None:
+            return call
+    inodes = {
+        thread: descriptors.socket_at(pid, call.descriptor)
+        for thread, call in calls.items()
+        if call is not None and call.descriptor is not None
+    }
+    connections = _connections(pid, {inode for inode in inodes.values() if inode})
+    return {thread: _wait(call, connections.get(inodes.get(thread, 0))) for thread, call in calls.items()}
+
+
+def joined(dump: stacks.ProcessDump) -> stacks.ProcessDump:
+    """The dump with the wait of every thread that the kernel tells; as it is where nothing may be seen."""
+    waits = of_process(dump.pid)
+    if isinstance(waits, samples.Missing):
+        return dump
+    outer = _outer_ids(dump.pid, waits)
+    threads = tuple(
+        dataclasses.replace(thread, wait=waits.get(outer.get(thread.thread, thread.thread)))
+        for thread in dump.threads
+    )
+    return dataclasses.replace(dump, threads=threads)
+
+
+def _outer_ids(pid: int, waits: Mapping[int, stacks.Wait]) -> dict[int, int]:
+    """Thread ids of the process's own pid namespace -> ours; empty where they are the same."""
+    status = procfs.status(pid)
+    if isinstance(status, samples.Missing) or len(status.get("NSpid", "").split()) < 2:
+        return {}
+    found = {}
+    for thread in waits:
+        own = procfs.status(thread)
+        if not isinstance(own, samples.Missing):
+            found[int(own["NSpid"].split()[-1])] = thread
+    return found
+
+
+def _connections(pid: int, inodes: set[int]) -> dict[int, tuple[samples.Side, str | None]]:
+    """Side and peer of the sockets, in the namespace of the process; empty where it may not be entered."""
+    if not inodes:
+        return {}
+    path = netns.path_of(pid)
+    try:
+        here = netns.identify(path) == netns.own()
+        with netns.open_sock_diag("/proc/thread-self/ns/net" if here else path) as reader:
+            listening = reader.listeners()
+            table = reader.connections(inodes)
+    except errors.WorldError:
+        return {}
+    ports = {each.port for each in listening}
+    found: dict[int, tuple[samples.Side, str | None]] = {
+        each.inode: ("listening", None) for each in listening if each.inode in inodes
+    }
+    for index, inode in enumerate(table.inodes):
+        side: samples.Side = "inbound" if table.local_ports[index] in ports else "outbound"
+        found[inode] = (side, table.peer(index))
+    return found
+
+
+def _wait(
+    call: blocked_calls.BlockedCall | None, connection: tuple[samples.Side, str | None] | None
+) -> stacks.Wait:
+    if call is None:
+        return stacks.Wait(None, running=True)
+    side, peer = connection or ("other", None)
+    return stacks.Wait(call.name, running=False, side=side, peer=peer)
