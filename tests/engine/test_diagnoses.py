@@ -6,7 +6,7 @@ import pytest
 
 from lastack.engine import diagnoses, findings, samples
 from lastack.policy import sysctls, vocabulary
-from tests.engine import makers
+from tests.engine import looks, makers
 from tests.engine.makers import Code, look, queued, window
 
 Confidence, Severity = vocabulary.Confidence, vocabulary.Severity
@@ -50,9 +50,9 @@ STALLS = [
      (Code.ACCEPT_STALL, Severity.CRITICAL, Confidence.LOW)),
     ("a head younger than 10 s may still be accepted", [waits(1, 0), waits(9, 8)],
      (Code.HEALTHY, Severity.NONE, Confidence.HIGH)),
-    ("progress of one in the window is no stall",
+    ("progress of one in the window is no stall, and while the head is old no recovery",
      [look(0, waiting=queued({1: 20, 2: 19})), look(4, waiting=queued({2: 23}))],
-     (Code.HEALTHY, Severity.NONE, Confidence.HIGH)),
+     (Code.OVERLOAD, Severity.WARNING, Confidence.MEDIUM)),
     ("a queue that was empty once drains", [look(0), waits(12, 4)],
      (Code.HEALTHY, Severity.NONE, Confidence.HIGH)),
     ("slots of reset connections that stand for 10 s are a stall at medium, as two signals are missing",
@@ -123,8 +123,20 @@ DROPPING = [
      (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
     ("a queue that fills for the first time does not drain", [burst(0, 0, 0), burst(4, 129, 50)],
      (Code.UNKNOWN, Severity.NONE, Confidence.LOW)),
-    ("a queue that stays long in progress is overload, which is not told yet", [burst(0, 129, 0), burst(4, 120, 50)],
+    ("a queue that stays long in progress is overload", [burst(0, 129, 0), burst(4, 120, 50)],
+     (Code.OVERLOAD, Severity.CRITICAL, Confidence.HIGH)),
+    ("one that has filled while others were accepted may become either", [burst(0, 9, 0), burst(4, 120, 50)],
      (Code.UNKNOWN, Severity.NONE, Confidence.LOW)),
+    ("between two looks too, when all drops of the namespace are its own", [burst(0, 0, 0), burst(4, 0, 50)],
+     (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
+    ("stray segments while another listener overflows are not its own",
+     [burst(0, 0, 0), burst(4, 0, 90, {"ListenDrops": 50, "ListenOverflows": 50})],
+     (Code.UNKNOWN, Severity.NONE, Confidence.LOW)),
+    ("nor are they when its queue was never seen and the counters are unknown",
+     [burst(0, 0, 0, BLIND), burst(4, 0, 50, BLIND)], (Code.UNKNOWN, Severity.NONE, Confidence.LOW)),
+    ("a glance between two looks saw its queue full",
+     [burst(0, 0, 0), looks.seen(burst(4, 0, 90, {"ListenDrops": 50, "ListenOverflows": 50}), peak=129)],
+     (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
     ("drops without an overflow are not of this queue",
      [burst(0, 9, 0, NO_OVERFLOW), burst(4, 2, 50, {**NO_OVERFLOW, "ListenDrops": 50})],
      (Code.UNKNOWN, Severity.NONE, Confidence.LOW)),
@@ -165,16 +177,32 @@ LEAKS = [
      [held(0, OLD, threads=200), held(5, OLD, threads=200)], (Code.FD_LEAK, Severity.WARNING, Confidence.LOW)),
     ("unknown threads are low", [held(0, OLD, threads=BLIND), held(5, OLD, threads=BLIND)],
      (Code.FD_LEAK, Severity.WARNING, Confidence.LOW)),
-    ("19 are a pool", [held(0, OLD[:19]), held(5, OLD[:19])], (Code.HEALTHY, Severity.NONE, Confidence.HIGH)),
-    ("a burst of clients that left together is no leak", [held(0, [400.0] * 25), held(5, [400.0] * 25)],
-     (Code.HEALTHY, Severity.NONE, Confidence.HIGH)),
+    ("19 may also be handlers or long polls: not told", [held(0, OLD[:19]), held(5, OLD[:19])],
+     (Code.UNKNOWN, Severity.NONE, Confidence.LOW)),
+    ("so may clients that left together", [held(0, [400.0] * 25), held(5, [400.0] * 25)],
+     (Code.UNKNOWN, Severity.NONE, Confidence.LOW)),
+    ("two are nothing", [held(0, OLD[:2]), held(5, OLD[:2])], (Code.HEALTHY, Severity.NONE, Confidence.HIGH)),
     ("one look tells nothing of what was closed", [held(0, OLD)], (Code.HEALTHY, Severity.NONE, Confidence.LOW)),
     ("one that the application closed: it does close", [held(0, [*OLD, 9.0]), held(5, OLD)],
+     (Code.UNKNOWN, Severity.NONE, Confidence.LOW)),
+    ("an old one that it closed: others will follow", [held(0, [*OLD, 90.0]), held(5, OLD)],
      (Code.HEALTHY, Severity.NONE, Confidence.HIGH)),
+    ("a close on its way says nothing about those that stay", [held(0, [*OLD, 0.5]), held(5, OLD)],
+     (Code.FD_LEAK, Severity.WARNING, Confidence.MEDIUM)),
     ("one whose row went and whose file stayed was not closed",
-     [held(0, [*OLD, 9.0]), held(5, OLD, vanished_open=1)], (Code.FD_LEAK, Severity.WARNING, Confidence.MEDIUM)),
+     [held(0, [*OLD, 12.0]), held(5, OLD, vanished_open=1)], (Code.FD_LEAK, Severity.WARNING, Confidence.MEDIUM)),
     ("where that cannot be seen, a row that went counts as closed",
-     [held(0, [*OLD, 9.0]), held(5, OLD, vanished_open=BLIND)], (Code.HEALTHY, Severity.NONE, Confidence.HIGH)),
+     [held(0, [*OLD, 90.0]), held(5, OLD, vanished_open=BLIND)], (Code.HEALTHY, Severity.NONE, Confidence.HIGH)),
+    ("those whose row goes and whose file stays are growth as well",
+     [held(0, OLD), held(5, OLD, vanished_open=1)], (Code.FD_LEAK, Severity.WARNING, Confidence.HIGH)),
+    ("of 200 threads that rest none can be waiting for one",
+     [looks.seen(held(at, OLD, threads=200), stands=looks.resting(200)) for at in (0, 5)],
+     (Code.FD_LEAK, Severity.WARNING, Confidence.MEDIUM)),
+    ("of 30 in a lock each could be, or could be idle",
+     [looks.seen(held(at, OLD, threads=200), stands=looks.locked(30)) for at in (0, 5)],
+     (Code.FD_LEAK, Severity.WARNING, Confidence.LOW)),
+    ("those on which data is still sent are no leak",
+     [looks.seen(held(at, OLD), sent=1) for at in (0, 5)], (Code.UNKNOWN, Severity.NONE, Confidence.LOW)),
 ]  # fmt: skip
 
 
@@ -192,7 +220,7 @@ def test_a_leak_is_old_joined_one_by_one_and_never_closed(
 def test_a_leak_tells_the_open_files_where_they_are_known(files: int | samples.Missing, told: bool) -> None:
     """45 of 1024 is no hurry."""
     finding = diagnose(held(0, OLD, files=files), held(5, OLD, files=files))
-    assert told == ("45 of 1024 files are open" in {e.text for e in finding.evidence})
+    assert told == ("45 of 1024 files of process 7 are open" in {e.text for e in finding.evidence})
 
 
 def test_unknown_names_the_signals_that_would_have_decided() -> None:

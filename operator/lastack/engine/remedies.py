@@ -33,9 +33,42 @@ _RESTART: dict[_Code, tuple[bool, str]] = {
     _Code.UNKNOWN: (False, "what is wrong is not known"),
 }
 _DESTROY: dict[_Code, str] = {
+    _Code.FD_EXHAUSTION: "destroying the CLOSE_WAIT sockets wipes the rows: the files stay open",
     _Code.ACCEPT_STALL: "destroying the CLOSE_WAIT sockets wipes the symptom: the queue stays full and nobody accepts",
+    _Code.HANDLER_STALL: "destroying the CLOSE_WAIT sockets wipes the symptom: the handlers stand as before",
     _Code.FD_LEAK: "destroying the CLOSE_WAIT sockets wipes the rows: the files stay open",
 }
+_BY_HAND: dict[_Code, tuple[tuple[str, str], ...]] = {
+    _Code.FD_EXHAUSTION: (
+        (
+            "openFilesLimit",
+            "a larger LimitNOFILE counts from the next start; against a leak it only buys time",
+        ),
+        ("closeConnections", "if it came by a leak: the code must close what its clients have closed"),
+    ),
+    _Code.OVERLOAD: (
+        ("capacity", "more workers or more instances, as far as what they wait for can take them"),
+        ("shedding", "refuse early what cannot be answered in time: the others are then served in time"),
+        ("fasterHandlers", "each request that takes half as long is as good as twice the workers"),
+    ),
+    _Code.BACKLOG_TOO_SMALL: (
+        (
+            "applicationBacklog",
+            "the application's own argument of listen(), where it is the smaller of the two",
+        ),
+    ),
+    _Code.HANDLER_STALL: (
+        ("timeouts", "a time-out on everything that a handler waits for; a thread dump names what it is"),
+    ),
+    _Code.FD_LEAK: (
+        (
+            "closeConnections",
+            "the code must close what its clients have closed, on every path, errors included",
+        ),
+    ),
+    _Code.NOT_LISTENING: (("startService", "whether it can listen shows only then"),),
+}
+"""What a human can do, by a name in camelCase; after what lastack could do itself."""
 
 
 def advise(finding: findings.Finding, window: samples.Window | None) -> findings.Finding:
@@ -46,8 +79,7 @@ def advise(finding: findings.Finding, window: samples.Window | None) -> findings
     cannot: list[findings.Remedy] = []
     restart, why = _RESTART[finding.code]
     (can if restart else cannot).append(findings.Remedy(vocabulary.ActionKind.ROLLING_RESTART, why))
-    if finding.code is _Code.NOT_LISTENING:
-        can.append(findings.Remedy("startService", "whether it can listen shows only then"))
+    can += [findings.Remedy(name, why) for name, why in _BY_HAND.get(finding.code, ())]
     if finding.code in _DESTROY:
         cannot.append(findings.Remedy("socketDestroy", _DESTROY[finding.code]))
     state = (

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 
-from lastack.engine import findings, samples
+from lastack.engine import findings, samples, stands
 from lastack.policy import vocabulary
 
 _Name = vocabulary.SignalName
@@ -21,7 +21,7 @@ def measure(window: samples.Window) -> findings.Signals:
     no_owner = look.owner.missing or samples.Missing("no owner of this listener can be seen")
     files = main.open_files if main else no_owner
     files_limit = main.open_files_limit if main else no_owner
-    return {
+    measured: dict[vocabulary.SignalName, findings.SignalValue] = {
         _Name.CLOSE_WAIT_TOTAL: len(rows.cookies) + seen,
         _Name.CLOSE_WAIT_QUEUED: waiting,
         _Name.CLOSE_WAIT_UNREAD: unread,
@@ -29,10 +29,12 @@ def measure(window: samples.Window) -> findings.Signals:
         _Name.CLOSE_WAIT_OUTBOUND: _total([p.outbound for p in look.owner.processes], no_owner),
         _Name.CLOSE_WAIT_OLDEST: _oldest_close_wait(listener),
         _Name.ACCEPT_QUEUE_DEPTH: listener.depth,
-        _Name.ACCEPT_QUEUE_PEAK: max(each.listener.depth for each in window.looks),
+        _Name.ACCEPT_QUEUE_PEAK: max(
+            max(each.listener.depth, each.listener.peak or 0) for each in window.looks
+        ),
         _Name.ACCEPT_QUEUE_LIMIT: listener.limit,
         _Name.ACCEPT_QUEUE_FILL: _share(listener.depth, listener.limit),
-        _Name.ACCEPT_QUEUE_HEAD_AGE: _head_age(listener),
+        _Name.ACCEPT_QUEUE_HEAD_AGE: head_age(listener),
         _Name.ACCEPT_PROGRESS: _accept_progress(window),
         _Name.LISTEN_DROP_RATE: drop_rate(window),
         _Name.SYN_QUEUE_DEPTH: listener.syn_received,
@@ -42,6 +44,10 @@ def measure(window: samples.Window) -> findings.Signals:
         _Name.OPEN_FILES_FILL: _share(files, files_limit),
         _Name.THREADS: _total([p.threads for p in look.owner.processes], no_owner),
     }
+    stuck = _workers_stuck(window)
+    if stuck is not None:
+        measured[_Name.WORKERS_STUCK] = stuck
+    return measured
 
 
 def measure_outbound(window: samples.OutboundWindow) -> findings.Signals:
@@ -70,7 +76,7 @@ def drop_rate(window: samples.Window) -> float | samples.Missing:
     """
     if not window.length:
         return _ONE_LOOK
-    own = _growth(window, lambda look: look.listener.drops)
+    own = growth(window, lambda look: look.listener.drops)
     if isinstance(own, samples.Missing):
         return own
     ambient = counter_growth(window, "ListenDrops")
@@ -87,12 +93,13 @@ def counter_growth(window: samples.Window, name: str) -> int | samples.Missing:
             return counters
         return counters[name] if name in counters else samples.Missing(f"this kernel does not count {name}")
 
-    return _growth(window, read)
+    return growth(window, read)
 
 
-def _growth(
+def growth(
     window: samples.Window, read: Callable[[samples.Look], int | samples.Missing]
 ) -> int | samples.Missing:
+    """By how much a count grew from the first look to the last; Missing where it went backwards."""
     if len(window.looks) < 2:
         return _ONE_LOOK
     first, last = read(window.first), read(window.last)
@@ -126,7 +133,8 @@ def _accept_progress(window: samples.Window) -> int | samples.Missing:
     return progress
 
 
-def _head_age(listener: samples.ListenerSample) -> float | samples.Missing:
+def head_age(listener: samples.ListenerSample) -> float | samples.Missing:
+    """How long the first in the queue has waited, in seconds; 0 when nobody does."""
     if isinstance(listener.queued, samples.Missing):
         return listener.queued
     if listener.queued.ages_ms:
@@ -134,6 +142,16 @@ def _head_age(listener: samples.ListenerSample) -> float | samples.Missing:
     if listener.depth == 0:
         return 0.0
     return samples.Missing("only slots of connections that their clients reset are left in the queue")
+
+
+def _workers_stuck(window: samples.Window) -> int | samples.Missing | None:
+    """Threads of the owner that do not move while somebody waits: 0 when nobody did, None where none was looked at."""
+    if not all(stands.is_waited_for(look) for look in window.looks):
+        return 0
+    found = stands.standing(window)
+    if isinstance(found, samples.Missing):
+        return None if found == samples.NOTHING_WAITS else found
+    return sum(group.threads for group in stands.groups(found.threads))
 
 
 def _oldest_close_wait(listener: samples.ListenerSample) -> float:

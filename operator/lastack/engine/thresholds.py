@@ -22,6 +22,56 @@ DRAINED_SHARE = 0.5
 """A queue that falls below half of its limit between bursts is emptied faster than it fills: it is too short, not
 too slow. One that stays above is overload, where a longer queue only makes everybody wait longer."""
 
+DROPS_AGREE = 0.1
+"""When the drops of a listener and those of its namespace differ by no more than a tenth they are the same ones, read
+a moment apart; stray segments, which only the listener counts, would have to match another's drops by chance."""
+
+HANDLER_ROWS = 3
+"""One or two connections that nobody answers are a slow page or a browser tab; three are a pattern."""
+
+HANDLER_AGE = dt.timedelta(seconds=30)
+"""Most clients have given up long before, and most handlers have a time-out of 30 s or less for what they call."""
+
+HANDLER_OLD = dt.timedelta(minutes=10)
+"""No long poll in wide use lasts longer: what is older and unanswered has been forgotten, not held back."""
+
+HANDLER_OUTLIVED = dt.timedelta(minutes=2)
+"""Polls that began together end together, so that none of them ends for a while, and others end meanwhile; the usual
+ones last 30 to 90 s. Unanswered for longer, while others are answered, is more than a poll."""
+
+HANDLER_ENDINGS = 3
+"""If the connections ended at their own ages so many should have ended in the window; that none did by chance has a
+probability below 5 % (e to the power of -3)."""
+
+RUNNING_READINGS = 5
+"""A thread that is busy four fifths of the time is found running five times in a row once in three; three such threads
+once in thirty. A loop without an end is found running always."""
+
+STILL_SENDS = dt.timedelta(seconds=10)
+"""Who has sent within this is answering a client that has only finished sending."""
+
+CLOSE_SETTLED = dt.timedelta(seconds=2)
+"""A younger CLOSE_WAIT is a close on its way, as a healthy server has thousands of times; what becomes of it says
+nothing about those that stay."""
+
+TABLE_OF_DEAD = 0.5
+"""When connections whose clients have left hold half of the file limit, the table does not empty by itself."""
+
+SYN_FULL = 0.75
+"""Three quarters of the limit of the SYN queue: the next burst of handshakes does not fit. It is also where the kernel
+itself begins to drop with tcp_syncookies 0."""
+
+SYN_BACKLOG_SHARE = 0.75
+"""With tcp_syncookies 0 the kernel keeps a quarter of tcp_max_syn_backlog free for peers that it knows (measured: 97 of
+128 were taken)."""
+
+SYN_LEAST = 8
+"""Fewer handshakes are those of a few slow clients, however short the queue is: a backlog of 5 is full with 5."""
+
+SYN_HALF = 0.5
+"""The counters of refused handshakes are of the namespace; a listener with less than half of its SYN queue in use has
+not caused them."""
+
 FULL_WINDOW = dt.timedelta(seconds=4)
 """High confidence needs to have watched for so long: the default window is 5 s, less the time of the looks."""
 

@@ -14,11 +14,6 @@ Findings = Iterator[findings.Finding]
 NOT_SICK = frozenset({Code.HALF_CLOSE_IN_USE, Code.HEALTHY, Code.UNKNOWN})
 """Diagnoses that are no reason to do anything."""
 
-NOT_DIAGNOSED_YET = frozenset(
-    {Code.FD_EXHAUSTION, Code.OVERLOAD, Code.HANDLER_STALL, Code.SYN_PRESSURE, Code.OUTBOUND_LEAK}
-)
-"""Diagnoses of the language that this version never makes."""
-
 
 def lint(policy: valid.Policy) -> tuple[findings.Finding, ...]:
     """Everything that is wrong or doubtful about what the policy means."""
@@ -28,11 +23,11 @@ def lint(policy: valid.Policy) -> tuple[findings.Finding, ...]:
 def possible(policy: valid.Policy) -> frozenset[Code]:
     """The diagnoses that an incident of this policy can have: any sick one if a trigger looks at a bare signal."""
     if any(isinstance(trigger, valid.SignalTrigger) for trigger in policy.triggers):
-        return frozenset(Code) - NOT_SICK - NOT_DIAGNOSED_YET
+        return frozenset(Code) - NOT_SICK
     named = frozenset[Code]().union(
         *(trigger.diagnoses for trigger in policy.triggers if isinstance(trigger, valid.DiagnosisTrigger))
     )
-    return named - NOT_SICK - NOT_DIAGNOSED_YET
+    return named - NOT_SICK
 
 
 def _words(codes: frozenset[Code] | set[Code]) -> str:
@@ -48,7 +43,7 @@ def _applies_to(stage: valid.Stage, possible_codes: frozenset[Code]) -> frozense
 
 
 def _triggers(policy: valid.Policy) -> Findings:
-    """A trigger names diseases, and at least one that this version can find."""
+    """A trigger names diseases."""
     for index, trigger in enumerate(policy.triggers):
         if not isinstance(trigger, valid.DiagnosisTrigger):
             continue
@@ -57,19 +52,6 @@ def _triggers(policy: valid.Policy) -> Findings:
         if healthy := trigger.diagnoses & NOT_SICK:
             message = f"{where} names {_words(healthy)}, which is no disease; expected diagnoses to act on"
             yield findings.error(path, "not-a-disease", message)
-        later = trigger.diagnoses & NOT_DIAGNOSED_YET
-        if later and later == trigger.diagnoses:
-            message = (
-                f"{where} names only {_words(later)}, which this version does not diagnose: it never fires"
-            )
-            yield findings.error(
-                path, "never-fires", f"{message}; expected one that it does, like accept-stall"
-            )
-        elif later:
-            message = (
-                f"{where} names {_words(later)}, which this version does not diagnose; it fires on the others"
-            )
-            yield findings.warning(path, "not-diagnosed-yet", message)
 
 
 def _reachable(policy: valid.Policy) -> Findings:

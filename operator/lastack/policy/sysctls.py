@@ -250,8 +250,15 @@ _SPECIFIC: Mapping[tuple[str, Code], str] = {
     ("net.core.somaxconn", Code.OVERLOAD): (
         "a longer accept queue makes clients wait longer; the application accepts more slowly than they come"
     ),
+    ("net.core.somaxconn", Code.FD_EXHAUSTION): (
+        "a longer accept queue only buys room; nobody can be accepted from it while no file is left to open"
+    ),
+    ("net.core.somaxconn", Code.HANDLER_STALL): (
+        "caps the accept queue; here connections are accepted, and it is the handlers that do not end"
+    ),
     ("net.core.somaxconn", Code.SYN_PRESSURE): (
-        "caps the accept queue at the next listen(); it is the SYN queue that is full here"
+        "caps the backlog, by which the SYN queue is bounded too, at the next listen() only; unfinished handshakes "
+        "fill a longer one as well"
     ),
     ("net.ipv4.tcp_abort_on_overflow", Code.BACKLOG_TOO_SMALL): (
         "makes no room: clients get a reset instead of silence, and only if the queue fills between SYN and ACK"
@@ -279,16 +286,17 @@ def _why_not(entry: Sysctl, diagnosis: Code) -> str:
     return f"acts on {entry.acts_on}; {UNMET[diagnosis]}{keepalive}"
 
 
-_PILES = frozenset({Code.ACCEPT_STALL, Code.HANDLER_STALL, Code.FD_LEAK})
+_PILES = frozenset({Code.FD_EXHAUSTION, Code.ACCEPT_STALL, Code.HANDLER_STALL, Code.FD_LEAK})
 
 
-def _number(state: SysctlState, name: str) -> int | None:
-    text = state.current.get(name, "").strip()
+def number(current: Mapping[str, str], name: str) -> int | None:
+    """The value of a setting that is one number, None where it was not read or is something else."""
+    text = current.get(name, "").strip()
     return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _somaxconn(state: SysctlState) -> Help:
-    current, limit = _number(state, "net.core.somaxconn"), state.accept_queue_limit
+    current, limit = number(state.current, "net.core.somaxconn"), state.accept_queue_limit
     if current is None or limit is None:
         missing = "the listener's limit" if current is not None else "the present value"
         return Help(
@@ -309,9 +317,13 @@ def _somaxconn(state: SysctlState) -> Help:
     return Help(can=True, why=why)
 
 
+_OF_THE_SYN_BACKLOG = 0.75
+"""The kernel keeps the rest free for peers that it knows."""
+
+
 def _max_syn_backlog(state: SysctlState) -> Help:
-    cookies = _number(state, "net.ipv4.tcp_syncookies")
-    current = _number(state, "net.ipv4.tcp_max_syn_backlog")
+    cookies = number(state.current, "net.ipv4.tcp_syncookies")
+    current = number(state.current, "net.ipv4.tcp_max_syn_backlog")
     if cookies is None or current is None:
         return Help(
             can=False, why="acts only while tcp_syncookies is 0, and the present values could not be read"
@@ -320,12 +332,16 @@ def _max_syn_backlog(state: SysctlState) -> Help:
         return Help(can=False, why=f"inert while tcp_syncookies is {cookies}: it acts only while that is 0")
     if state.desired is not None and int(state.desired) <= current:
         return Help(can=False, why=f"{state.desired} is not more than the present value, which is {current}")
+    limit = state.accept_queue_limit
+    if limit is not None and limit + 1 <= current * _OF_THE_SYN_BACKLOG:
+        why = f"the listener's limit of {limit} is the cap: three quarters of this value, which is {current}, are more"
+        return Help(can=False, why=why)
     why = f"tcp_syncookies is 0: the SYN queue holds about three quarters of this value, which is {current}"
     return Help(can=True, why=why)
 
 
 def _syncookies(state: SysctlState) -> Help:
-    current = _number(state, "net.ipv4.tcp_syncookies")
+    current = number(state.current, "net.ipv4.tcp_syncookies")
     if current is None:
         return Help(
             can=False, why="answers a full SYN queue with cookies, but the present value could not be read"

@@ -90,6 +90,7 @@ class SignalName(enum.StrEnum):
     OPEN_FILES_LIMIT = "openFiles.limit"
     OPEN_FILES_FILL = "openFiles.fill"
     THREADS = "threads"
+    WORKERS_STUCK = "workers.stuck"
 
 
 RATE_SIGNALS = frozenset({SignalName.LISTEN_DROP_RATE})

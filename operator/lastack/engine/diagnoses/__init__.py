@@ -7,18 +7,37 @@ engine.judgements and by `lastack diagnose`. This is one of the two decisions of
 from collections.abc import Callable, Collection
 
 from lastack.engine import findings, remedies, samples, signals
-from lastack.engine.diagnoses import accept_stall, backlog_too_small, fd_leak, no_disease, outbound_leak
+from lastack.engine.diagnoses import (
+    accept_stall,
+    backlog_too_small,
+    fd_exhaustion,
+    fd_leak,
+    half_close_in_use,
+    handler_stall,
+    no_disease,
+    outbound_leak,
+    overload,
+    syn_pressure,
+)
 from lastack.policy import vocabulary
 
 Row = Callable[[samples.Window, findings.Signals], findings.Finding | None]
 
 PRECEDENCE: tuple[Row, ...] = (
+    fd_exhaustion.match,
     accept_stall.match,
+    overload.match,
     backlog_too_small.match,
+    handler_stall.match,
     fd_leak.match,
+    syn_pressure.match,
     no_disease.match_unknown,
+    half_close_in_use.match,
 )
-"""The order of the blueprint's table: a full file table looks like a stall, a stall like a small backlog."""
+"""A full file table looks like a stall, a stall like a small backlog, a stuck handler like a leak.
+
+`unknown` stands before half-close-in-use, which says that all is well: not while something is unexplained.
+"""
 
 _SEVERITIES = (vocabulary.Severity.CRITICAL, vocabulary.Severity.WARNING, vocabulary.Severity.NONE)
 

@@ -2,10 +2,11 @@
 
 import itertools
 
-from lastack.engine import findings, samples, signals, thresholds
+from lastack.engine import findings, queues, samples, signals, thresholds
+from lastack.engine.diagnoses import evidence
 from lastack.policy import vocabulary
 
-_Name = vocabulary.SignalName
+_Confidence = vocabulary.Confidence
 
 
 def match(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
@@ -14,47 +15,45 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
     A queue that is filling up for the first time also starts below half of its limit: draining is only what falls
     again, or what stands low after drops.
     """
-    drops = signals.known(measured[_Name.LISTEN_DROP_RATE])
-    if not drops:
-        return None
+    drops = signals.known(measured[vocabulary.SignalName.LISTEN_DROP_RATE])
     overflows = signals.counter_growth(window, "ListenOverflows")
-    if overflows == 0 or not _drains(window):
+    if not drops or overflows == 0 or not _drains(window) or not _is_its_own(window):
         return None
-    listener = window.last.listener
-    depths = [look.listener.depth for look in window.looks]
     watched = window.length >= thresholds.FULL_WINDOW
     if isinstance(overflows, samples.Missing):
-        confidence = vocabulary.Confidence.LOW
+        confidence = _Confidence.LOW
     else:
-        confidence = vocabulary.Confidence.HIGH if watched else vocabulary.Confidence.MEDIUM
+        confidence = _Confidence.HIGH if watched else _Confidence.MEDIUM
     return findings.Finding(
         code=vocabulary.DiagnosisCode.BACKLOG_TOO_SMALL,
         severity=vocabulary.Severity.CRITICAL,
         confidence=confidence,
         summary=(
-            f"bursts overflow the accept queue of {listener.limit}: {drops:.1f} connection attempts a second are "
-            "dropped, although the application keeps up between the bursts"
+            f"bursts overflow the accept queue of {window.last.listener.limit}: {drops:.1f} connection attempts a "
+            "second are dropped, although the application keeps up between the bursts"
         ),
-        evidence=(
-            findings.Evidence(
-                _Name.LISTEN_DROP_RATE,
-                round(drops, 3),
-                0,
-                f"{drops:.1f} connection attempts a second are dropped",
-            ),
-            findings.Evidence(
-                _Name.ACCEPT_QUEUE_DEPTH,
-                min(depths),
-                listener.limit,
-                f"accept queue between {min(depths)} and {max(depths)} of {listener.limit}: it drains",
-            ),
-        ),
+        evidence=evidence.known((evidence.drops(measured), evidence.depth_range(window, ": it drains"))),
         signals=measured,
     )
 
 
 def _drains(window: samples.Window) -> bool:
     half = window.last.listener.limit * thresholds.DRAINED_SHARE
-    depths = [look.listener.depth for look in window.looks]
+    depths = queues.depths(window)
     fell = any(later < earlier and later < half for earlier, later in itertools.pairwise(depths))
     return fell or depths[-1] < half
+
+
+def _is_its_own(window: samples.Window) -> bool:
+    """Whether it was this queue that overflowed: it was seen half full, or all drops of the namespace are its own.
+
+    Overflows are counted for the namespace. A listener that only gets stray segments, which it counts as drops of
+    its own, must not be blamed for the overflow of another one.
+    """
+    if queues.deepest(window) >= max(1, window.last.listener.limit * thresholds.DRAINED_SHARE):
+        return True
+    own = signals.growth(window, lambda look: look.listener.drops)
+    ambient = signals.counter_growth(window, "ListenDrops")
+    if isinstance(own, samples.Missing) or isinstance(ambient, samples.Missing):
+        return False
+    return abs(own - ambient) <= ambient * thresholds.DROPS_AGREE

@@ -4,27 +4,25 @@ Held sockets are also what a server shows whose handlers are merely slow and who
 spread decide, and a young pile is never more than a suspicion.
 """
 
-from lastack.engine import findings, samples, signals, thresholds
+from lastack.engine import close_waits, findings, samples, signals, stands, thresholds
+from lastack.engine.diagnoses import evidence
 from lastack.policy import vocabulary
 
 _Name = vocabulary.SignalName
+_Confidence = vocabulary.Confidence
 
 
 def match(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
     """Fit when 20 or more sockets are held, none was closed while we looked, and they joined one by one."""
-    ages = _held_ages(window.last)
+    ages = close_waits.held_ages(window.last)
     if len(ages) < thresholds.LEAK_HELD or len(window.looks) < 2:
         return None
-    spread = (max(ages) - min(ages)) / 1000
-    if spread < thresholds.LEAK_SPREAD.total_seconds() or _closed(window) > 0:
+    spread = max(ages) - min(ages)
+    if spread < thresholds.LEAK_SPREAD.total_seconds() or close_waits.closed(window) > 0:
         return None
-    oldest = max(ages) / 1000
-    held = len(ages)
-    files, limit = (
-        signals.known(measured[_Name.OPEN_FILES_COUNT]),
-        signals.known(measured[_Name.OPEN_FILES_LIMIT]),
-    )
-    evidence = [
+    oldest, held = max(ages), len(ages)
+    main = window.last.owner.main
+    pieces = (
         findings.Evidence(
             _Name.CLOSE_WAIT_HELD,
             held,
@@ -38,10 +36,9 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
             thresholds.LEAK_OLD.total_seconds(),
             f"their ages spread over {spread:.0f} s, the oldest is {oldest:.0f} s",
         ),
-    ]
-    if files is not None and limit is not None:
-        text = f"{files:.0f} of {limit:.0f} files are open"
-        evidence.append(findings.Evidence(_Name.OPEN_FILES_COUNT, int(files), int(limit), text))
+        evidence.files(main) if main else None,
+        _vanished(window),
+    )
     return findings.Finding(
         code=vocabulary.DiagnosisCode.FD_LEAK,
         severity=vocabulary.Severity.WARNING,
@@ -50,23 +47,16 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
             f"the application does not close its connections: {held} are held whose clients have left, "
             f"the oldest for {oldest:.0f} s"
         ),
-        evidence=tuple(evidence),
+        evidence=evidence.known(pieces),
         signals=measured,
     )
 
 
-def _held_ages(look: samples.Look) -> list[int]:
-    rows = look.listener.close_wait
-    return [age for age, unread in zip(rows.ages_ms, rows.unread, strict=True) if unread == 0]
-
-
-def _closed(window: samples.Window) -> int:
-    """How many held sockets the application closed: rows that are gone and whose descriptor is gone too."""
-    first, last = window.first.listener.close_wait, window.last.listener.close_wait
-    held = {cookie for cookie, unread in zip(first.cookies, first.unread, strict=True) if unread == 0}
-    gone = len(held.difference(last.cookies))
-    still_open = [look.listener.vanished_open for look in window.looks[1:]]
-    return max(0, gone - sum(count for count in still_open if not isinstance(count, samples.Missing)))
+def _vanished(window: samples.Window) -> findings.Evidence | None:
+    """Rows that keep-alive has removed although nobody closed them."""
+    count = close_waits.vanished_open(window)
+    text = f"{count} more vanished from the kernel's table while their files stayed open"
+    return findings.Evidence(_Name.OPEN_FILES_COUNT, count, 0, text) if count else None
 
 
 def _confidence(
@@ -74,9 +64,20 @@ def _confidence(
 ) -> vocabulary.Confidence:
     """High: old, and still growing. Medium: old. Low: young, or so many threads that each could be waiting for one."""
     if oldest < thresholds.LEAK_OLD.total_seconds() or window.length < thresholds.FULL_WINDOW:
-        return vocabulary.Confidence.LOW
-    threads = signals.known(measured[_Name.THREADS])
-    if threads is None or threads > held:
-        return vocabulary.Confidence.LOW
-    grew = held > len(_held_ages(window.first))
-    return vocabulary.Confidence.HIGH if grew else vocabulary.Confidence.MEDIUM
+        return _Confidence.LOW
+    waiting = _may_wait(window, measured)
+    if waiting is None or waiting > held:
+        return _Confidence.LOW
+    grew = held + close_waits.vanished_open(window) > len(close_waits.held_ages(window.first))
+    return _Confidence.HIGH if grew else _Confidence.MEDIUM
+
+
+def _may_wait(window: samples.Window, measured: findings.Signals) -> float | None:
+    """How many threads could be waiting on behalf of held connections; None where that is not known.
+
+    Those that stand still, where it was looked at; else all there are. A lock and an idle pool look the same.
+    """
+    standing = stands.standing(window)
+    if isinstance(standing, samples.Missing):
+        return signals.known(measured[_Name.THREADS])
+    return stands.may_wait(standing.threads)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from lastack.engine import findings, samples, signals
+from lastack.engine import close_waits, findings, queues, samples, signals, thresholds
 from lastack.policy import vocabulary
 
 _Name = vocabulary.SignalName
@@ -10,33 +10,72 @@ _Name = vocabulary.SignalName
 
 def match_unknown(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
     """Fit when somebody waits or is dropped and the signals that would tell why are missing or not conclusive."""
-    depths = [look.listener.depth for look in window.looks]
+    for doubt in (_queue, _drops, _handlers):
+        found = doubt(window, measured)
+        if found is not None:
+            return found
+    return None
+
+
+def _queue(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
+    """Somebody waits all the time, and nobody is seen to be taken."""
+    depths = queues.depths(window)
+    if min(depths) < 1 or len(depths) < 2 or queues.progresses(window, measured):
+        return None
+    blind = [
+        name
+        for name in (_Name.ACCEPT_QUEUE_HEAD_AGE, _Name.ACCEPT_PROGRESS)
+        if isinstance(measured[name], samples.Missing)
+    ]
+    if blind:
+        text = f"{depths[-1]} connections wait, and it cannot be told whether they are taken"
+        return _unknown(measured, tuple(blind), text)
+    if not signals.known(measured[_Name.LISTEN_DROP_RATE]):
+        return None
+    age = signals.known(measured[_Name.ACCEPT_QUEUE_HEAD_AGE])
+    return _unknown(
+        measured,
+        (_Name.ACCEPT_QUEUE_HEAD_AGE,),
+        f"the queue is overflowing and nothing was accepted yet; after {age:.0f} s it is too "
+        "early to tell a stall from a burst: look again",
+    )
+
+
+def _drops(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
+    """Attempts are dropped, and the queue does not say why."""
     drops = signals.known(measured[_Name.LISTEN_DROP_RATE])
-    age, progress = measured[_Name.ACCEPT_QUEUE_HEAD_AGE], measured[_Name.ACCEPT_PROGRESS]
-    if min(depths) >= 1 and len(window.looks) >= 2 and not signals.known(progress):
-        blind = [
-            name
-            for name in (_Name.ACCEPT_QUEUE_HEAD_AGE, _Name.ACCEPT_PROGRESS)
-            if isinstance(measured[name], samples.Missing)
-        ]
-        if blind:
-            text = f"{depths[-1]} connections wait, and it cannot be told whether they are taken"
-            return _unknown(measured, tuple(blind), text)
-        if drops:
-            return _unknown(
-                measured,
-                (_Name.ACCEPT_QUEUE_HEAD_AGE,),
-                f"the queue is overflowing and nothing was accepted yet; after {signals.known(age):.0f} s it is too "
-                "early to tell a stall from a burst: look again",
-            )
-    if drops:
+    if not drops:
+        return None
+    listener = window.last.listener
+    if listener.depth >= max(1, listener.limit * thresholds.DRAINED_SHARE):
         return _unknown(
             measured,
-            (_Name.ACCEPT_PROGRESS,),
-            f"{drops:.1f} connection attempts a second are dropped while the queue stays long and the application "
-            "goes on accepting: more work arrives than it does",
+            (_Name.ACCEPT_QUEUE_DEPTH,),
+            f"{drops:.1f} connection attempts a second are dropped, and the queue has filled to {listener.depth} of "
+            f"{listener.limit} while others are accepted: too early to tell a burst from overload: look again",
         )
-    return None
+    return _unknown(
+        measured,
+        (_Name.SYN_QUEUE_DEPTH, _Name.ACCEPT_QUEUE_PEAK),
+        f"{drops:.1f} segments a second are dropped, and no queue of this listener was seen to be full: a burst "
+        "between two looks, stray segments beside another listener's drops, or a SYN queue that was full for a moment",
+    )
+
+
+def _handlers(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
+    """Connections get no answer for long, none of them ended, and nothing says whether a handler works on them."""
+    if close_waits.old(window.last) < thresholds.HANDLER_ROWS or len(window.looks) < 2:
+        return None
+    course = close_waits.follow(window)
+    rows = (*course.unread, *course.held)
+    if course.ended_old or len(rows) < thresholds.HANDLER_ROWS:
+        return None
+    return _unknown(
+        measured,
+        (_Name.WORKERS_STUCK,),
+        f"{len(rows)} connections have had no answer since their clients left, the first {max(rows):.0f} s ago: "
+        "stuck handlers, the beginning of a leak, or long polls whose clients gave up; a thread dump tells",
+    )
 
 
 def healthy(window: samples.Window, measured: findings.Signals) -> findings.Finding:

@@ -11,7 +11,7 @@ from lastack.policy.schema import amounts, forms
 _GAUGES = [signal.value for signal in vocabulary.SignalName if signal not in vocabulary.RATE_SIGNALS]
 LATER_SIGNALS = (
     *(f"{gauge}.{trend}" for gauge in _GAUGES for trend in ("slope", "exhaustsIn")),
-    *("workers.stuck", "workers.limit", "listen.overflowRate", "acceptRate", "synCookies.rate"),
+    *("workers.limit", "listen.overflowRate", "acceptRate", "synCookies.rate"),
 )
 
 

@@ -1,0 +1,57 @@
+"""overload: the application goes on accepting, and more arrives than it does.
+
+A longer queue only makes everybody wait longer, and a restart throws the waiting away: the same work comes again.
+"""
+
+from lastack.engine import findings, queues, samples, thresholds
+from lastack.engine.diagnoses import evidence
+from lastack.policy import vocabulary
+
+_Name = vocabulary.SignalName
+_Confidence = vocabulary.Confidence
+
+
+def match(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
+    """Fit when somebody is taken, and yet the queue never falls below half or its head is always 10 s old.
+
+    One accepted in a window is no recovery: gunicorn kills a stuck worker every 30 s, and the next takes one more.
+    """
+    if not queues.progresses(window, measured):
+        return None
+    listener = window.last.listener
+    smallest = min(queues.depths(window))
+    dropping = evidence.is_dropping(measured)
+    # A short queue is often half full by chance at two instants; at three, or when it overflows, it is not chance.
+    lasts = len(window.looks) >= thresholds.WINDOW_SAMPLES or dropping
+    long = lasts and smallest >= max(1, listener.limit * thresholds.DRAINED_SHARE)
+    age = queues.youngest_head(window)
+    old = age is not None and age >= thresholds.STALL_HEAD_AGE.total_seconds()
+    if not long and not old:
+        return None
+    why = "it never fell below half" if long else "it is never empty"
+    waited = f", the first always for {age:.0f} s or longer" if old and age is not None else ""
+    return findings.Finding(
+        code=vocabulary.DiagnosisCode.OVERLOAD,
+        severity=evidence.severity(measured),
+        confidence=_confidence(window, (long, old, dropping)),
+        summary=(
+            f"more work arrives than the application does: it goes on accepting, and {smallest} or more of "
+            f"{listener.limit} wait all the time{waited}"
+        ),
+        evidence=evidence.known(
+            (
+                evidence.depth_range(window, f": {why}"),
+                evidence.head(measured),
+                evidence.progress(window, measured),
+                evidence.drops(measured),
+            )
+        ),
+        signals=measured,
+    )
+
+
+def _confidence(window: samples.Window, signs: tuple[bool, bool, bool]) -> vocabulary.Confidence:
+    """High: two of a long queue, an old head and drops. Medium: one. Low: the window is too short for a state."""
+    if window.length < thresholds.FULL_WINDOW:
+        return _Confidence.LOW
+    return _Confidence.HIGH if sum(signs) >= 2 else _Confidence.MEDIUM

@@ -1,0 +1,83 @@
+"""overload: progress goes on, and the queue stays long or its head stays old."""
+
+from __future__ import annotations
+
+import pytest
+
+from lastack.engine import diagnoses, samples
+from lastack.policy import vocabulary
+from tests.engine.makers import Code, look, queued, window
+
+Confidence, Severity = vocabulary.Confidence, vocabulary.Severity
+BLIND = samples.Missing("not permitted")
+
+
+def served(
+    second: float, depth: int, *, age: float = 1, limit: int = 128, drops: int = 0, first: int | None = None
+) -> samples.Look:
+    """A queue of that depth whose head came so long ago; ten a second are taken out of it."""
+    begin = int(second * 10) if first is None else first
+    rows = {begin + at: age if at == 0 else age / 2 for at in range(depth)}
+    counters = {"ListenDrops": drops, "ListenOverflows": drops}
+    return look(second, waiting=queued(rows), limit=limit, drops=drops, counters=counters)
+
+
+WELL = (Code.HEALTHY, Severity.NONE, Confidence.HIGH)
+CASES = [
+    ("half full at every look is medium", [served(at, 64) for at in (0, 2, 5)],
+     (Code.OVERLOAD, Severity.WARNING, Confidence.MEDIUM)),
+    ("with drops it is high, and critical", [served(0, 129), served(2, 129, drops=9), served(5, 129, drops=50)],
+     (Code.OVERLOAD, Severity.CRITICAL, Confidence.HIGH)),
+    ("with a head that is always old, high as well", [served(at, 64, age=12) for at in (0, 2, 5)],
+     (Code.OVERLOAD, Severity.WARNING, Confidence.HIGH)),
+    ("a head that is always old is overload in a queue of any size",
+     [served(at, 60, age=11, limit=4096) for at in (0, 5)],
+     (Code.OVERLOAD, Severity.WARNING, Confidence.MEDIUM)),
+    ("above 30 s requests fail", [served(at, 60, age=31, limit=4096) for at in (0, 5)],
+     (Code.OVERLOAD, Severity.CRITICAL, Confidence.MEDIUM)),
+    ("one that was taken in a minute is no recovery", [
+        look(0, waiting=queued({1: 40, 2: 39, 3: 38})), look(30, waiting=queued({2: 69, 3: 68})),
+        look(60, waiting=queued({2: 99, 3: 98}))],
+     (Code.OVERLOAD, Severity.CRITICAL, Confidence.MEDIUM)),
+    ("a short look is low", [served(at, 64) for at in (0, 1, 2)],
+     (Code.OVERLOAD, Severity.WARNING, Confidence.LOW)),
+    ("half full at two looks may be chance", [served(at, 64) for at in (0, 5)], WELL),
+    ("at one of three looks it was below half", [served(0, 64), served(2, 63), served(5, 64)], WELL),
+    ("a head that was young once", [served(0, 9, age=12), served(2, 9, age=9), served(5, 9, age=12)], WELL),
+    ("a queue of 1 is half full with somebody in it, and not with nobody",
+     [served(0, 1, limit=1), served(2, 0, limit=1), served(5, 1, limit=1)], WELL),
+    ("listen(fd, 0) is not overloaded while it is empty", [served(at, 0, limit=0) for at in (0, 2, 5)], WELL),
+    ("behind SO_REUSEPORT a depth that falls is progress",
+     [look(at, depth=depth, waiting=BLIND) for at, depth in ((0, 100), (2, 90), (5, 100))],
+     (Code.OVERLOAD, Severity.WARNING, Confidence.MEDIUM)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("claim", "seen", "expected"), CASES)
+def test_overload_is_a_long_or_old_queue_in_progress(
+    claim: str, seen: list[samples.Look], expected: tuple[Code, vocabulary.Severity, vocabulary.Confidence]
+) -> None:
+    """Never below half of the limit, or a head that is never younger than 10 s."""
+    finding = diagnoses.diagnose(window(*seen))
+    assert expected == (finding.code, finding.severity, finding.confidence), claim
+
+
+def test_overload_says_its_numbers_in_words() -> None:
+    """How long the queue is, how old its head, and that somebody is taken."""
+    finding = diagnoses.diagnose(window(*(served(at, 64 + int(at), age=12 + at) for at in (0, 2, 5))))
+    assert (
+        "more work arrives than the application does: it goes on accepting, and 64 or more of 128 wait all the time, "
+        "the first always for 12 s or longer" == finding.summary
+    )
+    assert [
+        "accept queue between 64 and 69 of 128: it never fell below half",
+        "the head of the queue has waited for 17.0 s",
+        "50 of the waiting connections were accepted in 5.0 s",
+    ] == [piece.text for piece in finding.evidence]
+
+
+def test_against_overload_neither_a_restart_nor_a_longer_queue_helps() -> None:
+    """Both are offered everywhere, and both make it worse."""
+    finding = diagnoses.diagnose(window(*(served(at, 64) for at in (0, 2, 5))))
+    assert ["capacity", "shedding", "fasterHandlers"] == [one.remedy for one in finding.can_help]
+    assert {"rollingRestart", "net.core.somaxconn"} <= {one.remedy for one in finding.cannot_help}
