@@ -78,8 +78,8 @@ SICK = (
     ),
     shapes.Condition(
         name="bursts",
-        story="bursts of 120 connections meet an accept queue of 16",
-        clients=("bursts path=ok size=120 every=1.5 patience=4",),
+        story="bursts of 60 connections meet an accept queue of 16",
+        clients=("bursts path=ok size=60 every=2 patience=4",),
         ripens_seconds=4,
         needs=frozenset({"work"}),
         expects=_only("backlog-too-small"),

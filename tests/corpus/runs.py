@@ -81,11 +81,20 @@ def run(
     light = [cell for cell in chosen if not cell.condition.heavy]
     heavy = [cell for cell in chosen if cell.condition.heavy]
     with concurrent.futures.ThreadPoolExecutor(max_workers=jobs) as pool:
-        begun = [pool.submit(_run_one, cell, folder, recordings) for cell in light]
+        begun = [pool.submit(_attempt, cell, folder, recordings) for cell in light]
         for done in concurrent.futures.as_completed(begun):
             yield done.result()
     for cell in heavy:
-        yield _run_one(cell, folder, recordings)
+        yield _attempt(cell, folder, recordings)
+
+
+def _attempt(cell: shapes.Cell, folder: pathlib.Path, recordings: pathlib.Path | None) -> Outcome:
+    """What cannot be run proves nothing, and does not end the others."""
+    try:
+        return _run_one(cell, folder, recordings)
+    except (AssertionError, subprocess.SubprocessError, OSError) as problem:
+        verdict = expectations.judge(cell, {"items": [], "missing": []})
+        return Outcome(cell, verdict, -1, (), {}, "", "", f"it could not be run: {problem}")
 
 
 def _run_one(cell: shapes.Cell, folder: pathlib.Path, recordings: pathlib.Path | None) -> Outcome:
