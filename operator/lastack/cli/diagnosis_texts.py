@@ -1,11 +1,11 @@
 """The answer of `lastack diagnose` for people: a paragraph per sick listener, a line per healthy one.
 
-Called by cli.diagnose; prints through cli.printing.
+Called by cli.diagnose and cli.top; prints through cli.printing.
 """
 
 import collections
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from lastack import quantities
 from lastack.cli import diagnosis_documents, printing
@@ -26,7 +26,8 @@ def show(answer: diagnosis_documents.Answer) -> None:
     sick = [item for item in answer.items if item.finding.severity is not vocabulary.Severity.NONE]
     others = [item for item in answer.items if item.finding.severity is vocabulary.Severity.NONE]
     for item in sick:
-        _show_sick(item)
+        _print(paragraphs(item, printing.width()))
+        printing.text()
     if others:
         printing.table(("LISTENER", "PROCESS", "DIAGNOSIS", ""), [_row(item) for item in others])
     if not answer.items:
@@ -37,31 +38,31 @@ def show(answer: diagnosis_documents.Answer) -> None:
     printing.text(_total(answer, sick))
 
 
-def _show_sick(item: diagnosis_documents.Diagnosed) -> None:
+def paragraphs(item: diagnosis_documents.Diagnosed, width: int) -> Iterator[str]:
+    """Everything that is known about one finding, in coloured lines of at most that width."""
     found, tone = item.finding, _TONES[item.finding.severity]
-    printing.text(
+    yield (
         f"{printing.tinted(found.severity.upper(), tone)} {printing.tinted(found.code, printing.Tone.STRONG)}  "
-        f"{_where(item)}  {_who(item)}  (confidence: {found.confidence})"
+        f"{where(item)}  {who(item)}  (confidence: {found.confidence})"
     )
-    _paragraph(found.summary, _INDENT)
-    if found.evidence:
-        _list("seen", [each.text for each in found.evidence])
+    yield from _paragraph(found.summary, width, _INDENT)
+    yield from _list("seen", [each.text for each in found.evidence], width)
     if found.cause is not None:
-        _list("cause", [_cause_text(found.cause)])
+        yield from _list("cause", [_cause_text(found.cause)], width)
     peers, omitted = diagnosis_documents.peers_of(item)
     if peers:
         named = [f"{peer.address} ({peer.close_wait})" for peer in peers[:_MOST_NAMES]]
         left = len(peers) - len(named) + omitted
-        _list("CLOSE_WAIT by peer", [", ".join(named) + (f" and {left} more" if left else "")])
-    _list("can help", [_remedy_text(each) for each in found.can_help])
-    _show_in_vain(found)
-    printing.text()
+        text = ", ".join(named) + (f" and {left} more" if left else "")
+        yield from _list("CLOSE_WAIT by peer", [text], width)
+    yield from _list("can help", [_remedy_text(each) for each in found.can_help], width)
+    yield from _in_vain(found, width)
 
 
 def _row(item: diagnosis_documents.Diagnosed) -> list[str | printing.Cell]:
     found = item.finding
     tone = printing.Tone.GOOD if found.code is vocabulary.DiagnosisCode.HEALTHY else printing.Tone.WARN
-    return [_where(item), _who(item), printing.Cell(found.code.value, tone), found.summary]
+    return [where(item), who(item), printing.Cell(found.code.value, tone), found.summary]
 
 
 def _show_missing(rows: Sequence[diagnosis_documents.MissingRow]) -> None:
@@ -78,7 +79,8 @@ def _show_missing(rows: Sequence[diagnosis_documents.MissingRow]) -> None:
     for (why, fix), those in together.items():
         signals = list(dict.fromkeys(row.signal for row in those))
         members = list(dict.fromkeys(row.member or "this namespace" for row in those))
-        _paragraph(f"{_names(signals)} of {_names(members)}: {why}" + (f"; {fix}" if fix else ""), _INDENT)
+        words = f"{_names(signals)} of {_names(members)}: {why}" + (f"; {fix}" if fix else "")
+        _print(_paragraph(words, printing.width(), _INDENT))
 
 
 def _total(answer: diagnosis_documents.Answer, sick: Sequence[diagnosis_documents.Diagnosed]) -> str:
@@ -97,13 +99,15 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _where(item: diagnosis_documents.Diagnosed) -> str:
+def where(item: diagnosis_documents.Diagnosed) -> str:
+    """The address of the listener, or what stands in its place."""
     if item.outbound is not None:
         return "as client"
     return f"port {item.port}" if item.window is None else str(item.window.last.listener.address)
 
 
-def _who(item: diagnosis_documents.Diagnosed) -> str:
+def who(item: diagnosis_documents.Diagnosed) -> str:
+    """The owner: command, pid, how many more processes, unit or container."""
     if item.window is None and item.outbound is None:
         return "nobody"
     owner = diagnosis_documents.owner_of(item)
@@ -125,7 +129,7 @@ def _cause_text(cause: findings.Cause) -> str:
     return " ".join(part for part in [*parts, counted] if part)
 
 
-def _show_in_vain(found: findings.Finding) -> None:
+def _in_vain(found: findings.Finding, width: int) -> Iterator[str]:
     """What cannot help: those with the same reason on one line, and what is left to be done said once."""
     unmet = sysctls.UNMET[found.code]
     reasons: dict[str, list[str]] = collections.defaultdict(list)
@@ -133,32 +137,35 @@ def _show_in_vain(found: findings.Finding) -> None:
         reasons[each.why.replace(f"; {unmet}", "")].append(each.remedy)
     said_once = any(unmet in each.why for each in found.cannot_help)
     title = f"cannot help: {unmet.removeprefix('here ')}" if said_once else "cannot help"
-    _list(title, [f"{', '.join(names)}: {why}" for why, names in reasons.items()])
+    yield from _list(title, [f"{', '.join(names)}: {why}" for why, names in reasons.items()], width)
 
 
 def _remedy_text(remedy: findings.Remedy) -> str:
     return f"{remedy.remedy}: {remedy.why}"
 
 
-def _list(title: str, entries: Sequence[str]) -> None:
+def _list(title: str, entries: Sequence[str], width: int) -> Iterator[str]:
     if not entries:
         return
-    for line in textwrap.wrap(title, printing.width() - len(_INDENT)):
-        printing.text(f"{_INDENT}{printing.tinted(line, printing.Tone.QUIET)}")
+    for line in textwrap.wrap(title, width - len(_INDENT)):
+        yield f"{_INDENT}{printing.tinted(line, printing.Tone.QUIET)}"
     for entry in entries:
-        _paragraph(entry, f"{_INDENT}- ", f"{_INDENT}  ")
+        yield from _paragraph(entry, width, f"{_INDENT}- ", f"{_INDENT}  ")
 
 
-def _paragraph(words: str, first: str, rest: str | None = None) -> None:
-    wrapped = textwrap.wrap(
+def _paragraph(words: str, width: int, first: str, rest: str | None = None) -> Iterator[str]:
+    yield from textwrap.wrap(
         printing.plain(words),
-        printing.width(),
+        width,
         initial_indent=first,
         subsequent_indent=first if rest is None else rest,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    for line in wrapped:
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
         printing.text(line)
 
 

@@ -1,6 +1,6 @@
 """Watch for as long as one likes, and hand every look on at once: nothing is kept. Called by `lastack record`.
 
-Deep looks at the beginning, at the end and every few seconds between, so that any part of it can be judged as
+Deep looks at the beginning, at the end and every few seconds before the end, so that any part of it can be judged as
 `lastack diagnose` judges; the others are cheap.
 """
 
@@ -40,7 +40,7 @@ def watch(
     # From the first look on: to find the owners takes its time once, and the time is what lies between two looks.
     first = due = time.monotonic()
     end, step = first + span.total_seconds(), every.total_seconds()
-    deep_next = first + DEEP_EVERY.total_seconds()
+    deep_next = end - (span // DEEP_EVERY) * DEEP_EVERY.total_seconds()
     cost = 0.0
     while due < end:
         # A look shortly before the last one would tell nothing new.
@@ -50,8 +50,8 @@ def watch(
             progress(dt.timedelta(seconds=time.monotonic() - first))
             time.sleep(min(left, _TELL_EVERY_SECONDS))
         deep = due >= min(deep_next, end) - step / 2
-        if deep:
-            deep_next = due + DEEP_EVERY.total_seconds()
+        while deep_next <= due + step / 2:
+            deep_next += DEEP_EVERY.total_seconds()
         # Not by the clock: on a busy machine a look takes longer without costing more.
         before = time.process_time()
         if not _round(sampler, selections, keep, deep=deep):
@@ -66,5 +66,5 @@ def _round(sampler: ports.Sampler, selections: Sequence[ports.Selection], keep: 
     for number, selection in enumerate(selections):
         sample = sampler.look(dataclasses.replace(selection, deep=deep))
         keep(number, sample, deep)
-        seen = seen or not sample.missing or bool(sample.looks)
+        seen = seen or not sample.unseen or bool(sample.looks)
     return seen

@@ -19,7 +19,7 @@ from lastack import errors
 from lastack.engine import samples
 from lastack.stores import merge_patches, recordings, sample_trees
 
-SMALLEST = 16 * 1024
+SMALLEST = 4 * 1024
 """Bytes that a recording must be allowed at least: its header, a small look and its end."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
