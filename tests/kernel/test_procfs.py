@@ -147,52 +147,6 @@ def test_counters_are_those_of_the_namespace() -> None:
     assert (1, 1, 0) == (counters["PassiveOpens"], counters["ActiveOpens"], counters["ListenDrops"])
 
 
-@pytest.mark.parametrize(
-    ("where", "unit", "container"),
-    [
-        ("/system.slice/device-api@1.service", "device-api@1.service", None),
-        ("/system.slice/system-x.slice/x@2.service/inner", "x@2.service", None),
-        ("/user.slice/user-1000.slice/user@1000.service/app.slice/x.service", "user@1000.service", None),
-        ("/system.slice/docker-" + "a" * 64 + ".scope", "docker-" + "a" * 64 + ".scope", "a" * 64),
-        ("/docker/" + "b" * 64, None, "b" * 64),
-        (
-            "/kubepods.slice/kubepods-pod1.slice/cri-containerd-" + "c" * 64 + ".scope",
-            "cri-containerd-" + "c" * 64 + ".scope",
-            "c" * 64,
-        ),
-        ("/kubepods/besteffort/pod1/" + "d" * 64, None, "d" * 64),
-        ("/", None, None),
-    ],
-)
-def test_a_group_path_names_unit_and_container(where: str, unit: str | None, container: str | None) -> None:
-    """As systemd and the container engines write them."""
-    assert (unit, container) == (cgroups.unit(where), cgroups.container(where))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("0::/system.slice/a.service\n", "/system.slice/a.service"),
-        ("9:name=systemd:/system.slice/a.service\n4:memory:/x\n0::/\n", "/system.slice/a.service"),
-        ("9:name=systemd:/\n4:memory:/docker/x\n0::/\n", "/docker/x"),
-        ("0::/\n", "/"),
-    ],
-)
-def test_the_group_is_chosen_from_version_1_2_and_both(text: str, expected: str) -> None:
-    """systemd's own hierarchy first."""
-    assert expected == cgroups.parse(text)
-
-
-def test_the_processes_of_a_group_include_those_below(tmp_path: pathlib.Path) -> None:
-    """A unit may delegate its group; version 1 keeps systemd's tree apart."""
-    for root in (tmp_path / "v2", tmp_path / "v1" / "systemd"):
-        (root / "a.service" / "inner").mkdir(parents=True)
-        (root / "a.service" / "cgroup.procs").write_text("30\n", encoding="ascii")
-        (root / "a.service" / "inner" / "cgroup.procs").write_text("7\n8\n", encoding="ascii")
-    for top in ("v1", "v2"):
-        assert (7, 8, 30) == cgroups.pids("/a.service", root=str(tmp_path / top))
-
-
 def test_a_sysctl_is_written_only_in_the_namespace_that_was_meant() -> None:
     """Compare and swap inside; another namespace, name or value is refused and nothing is written."""
 

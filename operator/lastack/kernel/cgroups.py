@@ -12,6 +12,13 @@ from lastack.kernel import procfs
 
 _ROOT = "/sys/fs/cgroup"
 _UNIT = re.compile(r"_?([^/]+\.(?:service|scope|socket|mount|swap))")
+_ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
+_NAMED = re.compile(
+    r"/machine-(?!qemu\\x2d)([^/]+)\.scope(?=/|$)"  # systemd-nspawn, libvirt's lxc; a virtual machine is none
+    r"|/systemd-nspawn@([^/]+)\.service(?=/|$)"
+    r"|/lxc\.payload[./]([^/]+)"
+    r"|/lxc/([^/]+)"
+)
 _CONTAINER = re.compile(r"(?:^|[-:/])([0-9a-f]{64})(?:\.scope)?(?=/|$)")
 
 
@@ -51,9 +58,15 @@ def unit(where: str) -> str | None:
 
 
 def container(where: str) -> str | None:
-    """The 64-digit container id in a group path (docker, containerd, CRI-O, podman); the innermost one."""
+    """The container of a group path, the innermost one; None outside of containers.
+
+    Its 64-digit id (docker, containerd, CRI-O, podman), or its name (systemd-nspawn and other machines, lxc, lxd).
+    """
     ids: list[str] = _CONTAINER.findall(where)
-    return ids[-1] if ids else None
+    if ids:
+        return ids[-1]
+    names = [name for found in _NAMED.findall(where) for name in found if name]
+    return _ESCAPED.sub(lambda code: chr(int(code[1], 16)), names[-1]) if names else None
 
 
 def pids(where: str, *, root: str = _ROOT) -> tuple[int, ...] | samples.Missing:
