@@ -34,6 +34,17 @@ class Restarted:
     life: actions.Incarnation
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Own:
+    """What one look saw of one member: its listeners, and its processes as clients."""
+
+    looks: tuple[samples.Look, ...] = ()
+    outbound: tuple[samples.OutboundLook, ...] = ()
+
+
+_NOTHING = _Own()
+
+
 class Watch:
     """One target under watch."""
 
@@ -51,9 +62,11 @@ class Watch:
         self._asked: dict[actions.MemberName, instants.Now] = {}
         self._hosts = hosts
         self._sampler = sampler
-        self._windows: dict[actions.MemberName, Mapping[windows.Key, samples.Window]] = {}
+        self._windows: dict[actions.MemberName, windows.Windows] = {}
+        self._clients: dict[actions.MemberName, windows.ClientWindows] = {}
         self._due: dt.timedelta | None = None
         self._lives: dict[actions.MemberName, actions.Incarnation] = {}
+        self._doors: tuple[samples.Pid, ...] = ()
 
     def is_due(self, now: instants.Now) -> bool:
         """Whether `sampleEvery` has passed since the last look."""
@@ -62,6 +75,7 @@ class Watch:
     def forget(self) -> None:
         """Start every count anew: the clock stepped or the host slept."""
         self._windows.clear()
+        self._clients.clear()
         self.judged.clear()
         self._due = None
 
@@ -76,13 +90,23 @@ class Watch:
             self._judge(now, {}, missing)
             return ()
         restarted = self._restarted()
-        for space, group in self._groups().items():
+        groups = self._groups()
+        for space, group in groups.items():
             self._look_at(now, space, group)
+        # One process of each namespace: that is enough to find the way in.
+        doors = (group[0].main_pid for space, group in groups.items() if space is not None)
+        self._doors = tuple(pid for pid in doors if pid is not None)
         gone = self.judged.keys() - {member.name for member in self.census.members}
         for name in gone:
             del self.judged[name]
             self._windows.pop(name, None)
+            self._clients.pop(name, None)
         return restarted
+
+    def glance(self) -> None:
+        """Between two looks: a burst fills a queue for a moment only, and shows in no look."""
+        for pid in self._doors:
+            self._sampler.glance(ports.Selection(ports=self.policy.ports, netns_pid=pid))
 
     def listeners(self, name: actions.MemberName) -> tuple[samples.ListenerAddress, ...]:
         """Where the member listens, as last seen."""
@@ -112,13 +136,16 @@ class Watch:
     def _look_at(self, now: instants.Now, space: int | None, group: list[censuses.Member]) -> None:
         if space is None:
             # Not seen is not the same as not listening, whatever the host says about the member.
-            self._judge(now, {member.name: () for member in group}, _NO_NAMESPACE)
+            self._judge(now, {member.name: _NOTHING for member in group}, _NO_NAMESPACE)
             return
         pids = frozenset(pid for member in group for pid in member.pids)
         sample = self._sampler.look(ports.Selection(pids, self.policy.ports, group[0].main_pid))
         blind = dict(sample.unseen)
         for member in group:
-            own = tuple(look for look in sample.looks if _belongs(look, member))
+            own = _Own(
+                tuple(look for look in sample.looks if _belongs(look, member)),
+                tuple(look for look in sample.outbound if look.process.pid in member.pids),
+            )
             whole = next((why for what, why in blind.items() if not what.startswith("pid/")), None)
             unseen = whole or next(
                 (blind[f"pid/{pid}"] for pid in member.pids if f"pid/{pid}" in blind), None
@@ -128,21 +155,25 @@ class Watch:
     def _judge(
         self,
         now: instants.Now,
-        looks: Mapping[actions.MemberName, tuple[samples.Look, ...]],
+        looks: Mapping[actions.MemberName, _Own],
         unseen: samples.Missing | None,
     ) -> None:
         names = looks.keys() or {member.name for member in self.census.members}
         for member in self.census.members:
             if member.name not in names:
                 continue
-            before = self._windows.get(member.name, {})
-            self._windows[member.name] = windows.extend(before, looks.get(member.name, ()))
+            own = looks.get(member.name, _NOTHING)
+            self._windows[member.name] = windows.extend(self._windows.get(member.name, {}), own.looks)
+            self._clients[member.name] = windows.extend_clients(
+                self._clients.get(member.name, {}), own.outbound
+            )
             self.judged[member.name] = judgements.judge(
                 member,
                 tuple(self._windows[member.name].values()),
                 self.policy,
                 self.judged.get(member.name),
                 now,
+                clients=tuple(self._clients[member.name].values()),
                 unseen=unseen,
             )
 

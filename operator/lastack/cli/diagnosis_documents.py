@@ -219,15 +219,9 @@ def _listener(item: Diagnosed) -> dict[str, Any] | None:
     return {"address": address.address, "port": address.port, "family": address.family}
 
 
-def _signals(item: Diagnosed) -> Mapping[str, float | int | None]:
-    shown: dict[str, float | int | None] = {}
-    for name in _names(item):
-        value = item.finding.signals.get(name, _NOT_MEASURED)
-        if isinstance(value, samples.Missing):
-            shown[name.value] = None
-        else:
-            shown[name.value] = round(value, 3) if isinstance(value, float) else value
-    return shown
+def _signals(item: Diagnosed) -> Mapping[str, float | int | findings.Never | None]:
+    found = item.finding.signals
+    return {name.value: findings.shown(found.get(name, _NOT_MEASURED)) for name in _names(item)}
 
 
 def _cause(cause: findings.Cause) -> dict[str, Any]:

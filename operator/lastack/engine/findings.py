@@ -4,6 +4,7 @@ Made by engine.diagnoses; rendered by cli and runbook.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -12,7 +13,17 @@ from lastack.policy import vocabulary
 
 Never = Literal["never"]
 SignalValue = float | int | samples.Missing
+"""Infinity is a forecast that never comes true."""
 Signals = Mapping[vocabulary.SignalName, SignalValue]
+
+
+def shown(value: SignalValue) -> float | int | Never | None:
+    """A value as documents have it: None where it is missing, fractions to the thousandth."""
+    if isinstance(value, samples.Missing):
+        return None
+    if isinstance(value, int):
+        return value
+    return "never" if math.isinf(value) else round(value, 3)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -13,7 +13,10 @@ from lastack.policy import valid, vocabulary
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Judgement:
-    """One member, one instant. `found` is worst first, one per listener; empty when nothing could be seen.
+    """One member, one instant.
+
+    `found` is worst first, one per listener and per process with connections that it made itself; empty when nothing
+    could be seen.
 
     `traffic` is whether connections were accepted in the window (None: unknown). `namespace` is the network
     namespace of the member's listeners with the sysctls read there.
@@ -63,18 +66,23 @@ def judge(
     before: Judgement | None,
     now: instants.Now,
     *,
+    clients: Sequence[samples.OutboundWindow] = (),
     unseen: samples.Missing | None = None,
 ) -> Judgement:
     """Judge one member from its windows, one per listener; `before` carries how long its triggers have stood.
+
+    `clients` are its processes that have connections of their own whose other side has closed.
 
     A judgement of another life of the member is worth nothing: a restart by anybody resets every count. `unseen`
     says why there may be no windows although the member listens; then nothing is concluded from their absence.
     """
     if before is not None and before.incarnation != member.incarnation:
         before = None
-    found = sorted((diagnoses.diagnose(window) for window in windows), key=diagnoses.rank)
+    found = [diagnoses.diagnose(window) for window in windows]
     if not windows and member.ready and unseen is None:
         found = [diagnoses.not_listening(policy.ports)]
+    found += [diagnoses.diagnose_outbound(window) for window in clients]
+    found.sort(key=diagnoses.rank)
     earlier = {v.trigger: v for v in before.verdicts} if before else {}
     stands = tuple(verdicts.assess(t, found, earlier.get(t.name), now) for t in policy.triggers)
     progress = [

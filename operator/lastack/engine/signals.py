@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 
-from lastack.engine import findings, samples, stands
+from lastack.engine import findings, gauges, samples, stands
 from lastack.policy import vocabulary
 
 _Name = vocabulary.SignalName
@@ -47,20 +47,21 @@ def measure(window: samples.Window) -> findings.Signals:
     stuck = _workers_stuck(window)
     if stuck is not None:
         measured[_Name.WORKERS_STUCK] = stuck
-    return measured
+    return {**measured, **_ambient(window), **gauges.forecasts(window.trend_of, measured)}
 
 
 def measure_outbound(window: samples.OutboundWindow) -> findings.Signals:
     """Measure the signals of the connections that one process made itself; ages in seconds."""
     look = window.last
     files, files_limit = look.process.open_files, look.process.open_files_limit
-    return {
+    measured: dict[vocabulary.SignalName, findings.SignalValue] = {
         _Name.CLOSE_WAIT_OUTBOUND: len(look.rows.cookies),
         _Name.CLOSE_WAIT_OLDEST: max(look.rows.ages_ms, default=0) / 1000,
         _Name.OPEN_FILES_COUNT: files,
         _Name.OPEN_FILES_LIMIT: files_limit,
         _Name.OPEN_FILES_FILL: _share(files, files_limit),
     }
+    return {**measured, **gauges.forecasts(window.trend_of, measured)}
 
 
 def known(value: findings.SignalValue | None) -> float | None:
@@ -142,6 +143,38 @@ def head_age(listener: samples.ListenerSample) -> float | samples.Missing:
     if listener.depth == 0:
         return 0.0
     return samples.Missing("only slots of connections that their clients reset are left in the queue")
+
+
+def _ambient(window: samples.Window) -> dict[vocabulary.SignalName, findings.SignalValue]:
+    """Rates of the namespace; the accept rate only where this listener is the only one that can have caused it."""
+    return {
+        _Name.ACCEPT_RATE: _accept_rate(window),
+        _Name.LISTEN_OVERFLOW_RATE: _per_second(window, counter_growth(window, "ListenOverflows")),
+        _Name.SYN_COOKIES_RATE: _per_second(window, counter_growth(window, "SyncookiesSent")),
+    }
+
+
+def _accept_rate(window: samples.Window) -> float | samples.Missing:
+    """Finished handshakes less those that are still in the queue: accepted, or given up by their clients."""
+    for look in (window.first, window.last):
+        others = look.namespace.listeners
+        if isinstance(others, samples.Missing):
+            return others
+        if others > 1:
+            return samples.Missing(
+                f"{others} listeners share the counters of this network namespace", inherent=True
+            )
+    finished = counter_growth(window, "PassiveOpens")
+    if isinstance(finished, samples.Missing):
+        return finished
+    taken = finished - (window.last.listener.depth - window.first.listener.depth)
+    return _per_second(window, max(0, taken))
+
+
+def _per_second(window: samples.Window, count: int | samples.Missing) -> float | samples.Missing:
+    if isinstance(count, samples.Missing):
+        return count
+    return count / window.length.total_seconds() if window.length else _ONE_LOOK
 
 
 def _workers_stuck(window: samples.Window) -> int | samples.Missing | None:

@@ -115,7 +115,8 @@ OUTBOUND_SHARE = 0.1
 """A tenth of the file limit for one server that has hung up is more than any pool is meant to take."""
 
 TREND_POINTS = 120
-"""A trend keeps at most so many points: enough for a robust slope, little enough to compute one in a millisecond."""
+"""A trend keeps at most so many points: enough for a robust slope, few enough to compute
+one in two milliseconds."""
 
 TREND_SPACING = dt.timedelta(seconds=1)
 """What is sampled more often is averaged: no leak is told by tenths of a second."""
@@ -131,8 +132,8 @@ TREND_LEAST_POINTS = 8
 """Nor on fewer points, however far apart they are: the median of a handful of slopes is chance."""
 
 TREND_RECENT_POINTS = 12
-"""When the last dozen points have left everything before them below, they alone are the trend: a leak that began
-today in a process that was well for days would else stay hidden behind those days."""
+"""When a gauge has not grown on the whole, and yet the last dozen points have left all before them below, they alone
+are the trend: a leak that began today in a process that was well would else stay hidden behind yesterday."""
 
 TREND_AGREEMENT = 0.75
 """A gauge grows when in three of four pairs of its points the later one is higher: of noise it is in half of them, of

@@ -117,13 +117,13 @@ def _growth(begun: Sequence[float], means: Sequence[float]) -> Growth | None:
         return None
     if begun[-1] - begun[0] < thresholds.TREND_SPAN.total_seconds():
         return None
+    whole = _slope(begun, means)
     count = thresholds.TREND_RECENT_POINTS
     before, recent = means[:-count], means[-count:]
-    if before and statistics.median(recent) > max(before):
-        lately = _slope(begun[-count:], recent)
-        if lately.rising:
-            return lately
-    return _slope(begun, means)
+    if whole.rising or not before or statistics.median(recent) <= max(before):
+        return whole
+    lately = _slope(begun[-count:], recent)
+    return lately if lately.rising else whole
 
 
 def _slope(begun: Sequence[float], means: Sequence[float]) -> Growth:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import enum
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 
 from lastack.engine import findings, instants, samples
 from lastack.policy import valid, vocabulary
@@ -60,39 +61,76 @@ def assess(
 def _raised(
     trigger: valid.Trigger, found: Sequence[findings.Finding], before: Verdict | None
 ) -> tuple[bool | None, str]:
-    match trigger:
-        case valid.DiagnosisTrigger():
-            return _diagnosed(trigger, found)
-        case valid.SignalTrigger():
-            return _measured(trigger, found, before)
+    """Whether all conditions hold, and why. Between its two thresholds each stays what the whole trigger was.
+
+    One that does not hold settles it, whatever is unknown of the others.
+    """
+    was = before is not None and before.raised is True
+    told = [_holds(condition, found, was=was) for condition in trigger.conditions]
+    for answer in (False, None):
+        texts = [text for holds, text in told if holds is answer]
+        if texts:
+            return answer, "; ".join(texts)
+    return True, "; ".join(text for _, text in told)
 
 
-def _diagnosed(trigger: valid.DiagnosisTrigger, found: Sequence[findings.Finding]) -> tuple[bool | None, str]:
-    for finding in found:
-        if finding.code in trigger.diagnoses:
-            return True, finding.summary
-    if not found or any(finding.code is vocabulary.DiagnosisCode.UNKNOWN for finding in found):
-        return None, "nothing could be told about this member"
-    return False, found[0].summary
-
-
-def _measured(
-    trigger: valid.SignalTrigger, found: Sequence[findings.Finding], before: Verdict | None
+def _holds(
+    condition: valid.Condition, found: Sequence[findings.Finding], *, was: bool
 ) -> tuple[bool | None, str]:
-    values = [finding.signals.get(trigger.signal, samples.Missing("not measured")) for finding in found]
+    match condition:
+        case valid.Diagnosed(diagnoses=diagnoses):
+            return _diagnosed(diagnoses, found)
+        case valid.Above(signal=signal):
+            values, why = _values(signal, found)
+            return why or _is_above(condition, max(values), was=was)
+        case valid.Below(signal=signal):
+            values, why = _values(signal, found)
+            return why or _is_below(condition, min(values), was=was)
+
+
+def _diagnosed(
+    diagnoses: Collection[vocabulary.DiagnosisCode], found: Sequence[findings.Finding]
+) -> tuple[bool | None, str]:
+    for finding in found:
+        if finding.code in diagnoses:
+            return True, finding.summary
+    of_listeners = [finding for finding in found if not finding.outbound]
+    if not of_listeners or any(each.code is vocabulary.DiagnosisCode.UNKNOWN for each in of_listeners):
+        return None, "nothing could be told about this member"
+    return False, of_listeners[0].summary
+
+
+def _values(
+    signal: vocabulary.SignalName, found: Sequence[findings.Finding]
+) -> tuple[list[float], tuple[bool | None, str] | None]:
+    """The signal of each listener, or what follows from its not being known.
+
+    A process's own connections tell their own signals; the rest of theirs is not about any listener.
+    """
+    about = [each for each in found if not each.outbound or signal in vocabulary.CLIENT_SIGNALS]
+    values = [finding.signals.get(signal, samples.Missing("not measured")) for finding in about]
+    missing = [value for value in values if isinstance(value, samples.Missing)]
     known = [value for value in values if not isinstance(value, samples.Missing)]
-    if not known or len(known) < len(values):
-        why = next(
-            (value.why for value in values if isinstance(value, samples.Missing)), "no listener was seen"
-        )
-        return None, f"{trigger.signal} is unknown: {why}"
-    worst = max(known)
-    if worst > trigger.raise_above:
-        return True, f"{trigger.signal} is {worst:g}, above {trigger.raise_above:g}"
-    if worst < trigger.clear_below:
-        return False, f"{trigger.signal} is {worst:g}, below {trigger.clear_below:g}"
-    raised = before is not None and before.raised is True
-    return (
-        raised,
-        f"{trigger.signal} is {worst:g}, between {trigger.clear_below:g} and {trigger.raise_above:g}",
-    )
+    whys = [value.why for value in missing if not value.quiet]
+    if whys or not values:
+        return [], (None, f"{signal} is unknown: {whys[0] if whys else 'no listener was seen'}")
+    return known, None if known else (False, f"{signal} is not known yet: {missing[0].why}")
+
+
+def _is_above(condition: valid.Above, worst: float, *, was: bool) -> tuple[bool, str]:
+    said, high, low = f"{condition.signal} is {worst:g}", condition.raise_above, condition.clear_below
+    if worst > high:
+        return True, f"{said}, above {high:g}"
+    if worst < low:
+        return False, f"{said}, below {low:g}"
+    return was, f"{said}, between {low:g} and {high:g}"
+
+
+def _is_below(condition: valid.Below, worst: float, *, was: bool) -> tuple[bool, str]:
+    said = f"{condition.signal} is {'never' if math.isinf(worst) else f'{worst:g}'}"
+    low, high = condition.raise_below, condition.clear_above
+    if worst < low:
+        return True, f"{said}, below {low:g}"
+    if worst > high:
+        return False, f"{said}, above {high:g}"
+    return was, f"{said}, between {low:g} and {high:g}"

@@ -43,6 +43,34 @@ class HttpProbe:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Diagnosed:
+    """Holds while a member has one of these diagnoses."""
+
+    diagnoses: frozenset[vocabulary.DiagnosisCode]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Above:
+    """Holds once a signal is above `raise_above`, until it is below `clear_below`; in the signal's own unit."""
+
+    signal: vocabulary.SignalName
+    raise_above: float
+    clear_below: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Below:
+    """Holds once a signal is below `raise_below`, until it is above `clear_above`; in the signal's own unit."""
+
+    signal: vocabulary.SignalName
+    raise_below: float
+    clear_above: float
+
+
+Condition = Diagnosed | Above | Below
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class DiagnosisTrigger:
     """Fires when a member has one of these diagnoses."""
 
@@ -50,6 +78,11 @@ class DiagnosisTrigger:
     diagnoses: frozenset[vocabulary.DiagnosisCode]
     sustained_for: dt.timedelta
     clear_for: dt.timedelta
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The one that it has."""
+        return (Diagnosed(self.diagnoses),)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,8 +96,23 @@ class SignalTrigger:
     sustained_for: dt.timedelta
     clear_for: dt.timedelta
 
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The one that it has."""
+        return (Above(self.signal, self.raise_above, self.clear_below),)
 
-Trigger = DiagnosisTrigger | SignalTrigger
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AllTrigger:
+    """Fires when all of its conditions hold together, and clears when one of them does not any more."""
+
+    name: TriggerName
+    conditions: tuple[Condition, ...]
+    sustained_for: dt.timedelta
+    clear_for: dt.timedelta
+
+
+Trigger = DiagnosisTrigger | SignalTrigger | AllTrigger
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -69,7 +69,10 @@ class CauseKind(enum.StrEnum):
 
 
 class SignalName(enum.StrEnum):
-    """What is measured per member and listener. Ages in seconds, rates per second, everything else a count."""
+    """What is measured per member and listener.
+
+    Ages and forecasts in seconds, rates per second, slopes per hour, everything else a count.
+    """
 
     CLOSE_WAIT_TOTAL = "closeWait.total"
     CLOSE_WAIT_QUEUED = "closeWait.queued"
@@ -77,22 +80,48 @@ class SignalName(enum.StrEnum):
     CLOSE_WAIT_HELD = "closeWait.held"
     CLOSE_WAIT_OUTBOUND = "closeWait.outbound"
     CLOSE_WAIT_OLDEST = "closeWait.oldest"
+    CLOSE_WAIT_TOTAL_SLOPE = "closeWait.total.slope"
+    CLOSE_WAIT_HELD_SLOPE = "closeWait.held.slope"
+    CLOSE_WAIT_OUTBOUND_SLOPE = "closeWait.outbound.slope"
     ACCEPT_QUEUE_DEPTH = "acceptQueue.depth"
     ACCEPT_QUEUE_PEAK = "acceptQueue.peak"
     ACCEPT_QUEUE_LIMIT = "acceptQueue.limit"
     ACCEPT_QUEUE_FILL = "acceptQueue.fill"
     ACCEPT_QUEUE_HEAD_AGE = "acceptQueue.headAge"
     ACCEPT_PROGRESS = "acceptProgress"
+    ACCEPT_RATE = "acceptRate"
     LISTEN_DROP_RATE = "listen.dropRate"
+    LISTEN_OVERFLOW_RATE = "listen.overflowRate"
+    SYN_COOKIES_RATE = "synCookies.rate"
     SYN_QUEUE_DEPTH = "synQueue.depth"
     ESTABLISHED = "established"
     OPEN_FILES_COUNT = "openFiles.count"
     OPEN_FILES_LIMIT = "openFiles.limit"
     OPEN_FILES_FILL = "openFiles.fill"
+    OPEN_FILES_SLOPE = "openFiles.slope"
+    OPEN_FILES_EXHAUSTS_IN = "openFiles.exhaustsIn"
     THREADS = "threads"
+    THREADS_SLOPE = "threads.slope"
     WORKERS_STUCK = "workers.stuck"
 
 
-RATE_SIGNALS = frozenset({SignalName.LISTEN_DROP_RATE})
+AMBIENT_SIGNALS = frozenset(
+    {SignalName.LISTEN_OVERFLOW_RATE, SignalName.ACCEPT_RATE, SignalName.SYN_COOKIES_RATE}
+)
+"""Of the whole network namespace, whoever listens in it."""
+SLOPE_SIGNALS = frozenset(
+    {
+        SignalName.CLOSE_WAIT_TOTAL_SLOPE,
+        SignalName.CLOSE_WAIT_HELD_SLOPE,
+        SignalName.CLOSE_WAIT_OUTBOUND_SLOPE,
+        SignalName.OPEN_FILES_SLOPE,
+        SignalName.THREADS_SLOPE,
+    }
+)
+FORECAST_SIGNALS = frozenset({SignalName.OPEN_FILES_EXHAUSTS_IN})
+"""The time until something happens: the smaller, the worse; infinite where it never does."""
+CLIENT_SIGNALS = frozenset({SignalName.CLOSE_WAIT_OUTBOUND, SignalName.CLOSE_WAIT_OUTBOUND_SLOPE})
+"""Of the connections that a process made itself; everything else that a client has is of its listeners, too."""
+RATE_SIGNALS = frozenset({SignalName.LISTEN_DROP_RATE}) | AMBIENT_SIGNALS
 SHARE_SIGNALS = frozenset({SignalName.ACCEPT_QUEUE_FILL, SignalName.OPEN_FILES_FILL})
 AGE_SIGNALS = frozenset({SignalName.CLOSE_WAIT_OLDEST, SignalName.ACCEPT_QUEUE_HEAD_AGE})

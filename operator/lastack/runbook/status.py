@@ -15,7 +15,6 @@ from lastack.engine import (
     instants,
     judgements,
     outcomes,
-    samples,
     verdicts,
 )
 from lastack.policy import valid
@@ -114,9 +113,8 @@ def _signals(signals: findings.Signals) -> dict[str, Json]:
 
 
 def _number(value: findings.SignalValue) -> Json:
-    if isinstance(value, samples.Missing):
-        return None
-    return value if isinstance(value, int) else f"{value:.3f}".rstrip("0").rstrip(".")
+    number = findings.shown(value)
+    return f"{number:.3f}".rstrip("0").rstrip(".") if isinstance(number, float) else number
 
 
 def _incident(now: instants.Now, incident: incidents.Incident) -> dict[str, Json]:

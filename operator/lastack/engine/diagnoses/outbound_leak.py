@@ -6,7 +6,7 @@ by itself. Called by engine.diagnoses.
 
 import dataclasses
 
-from lastack.engine import findings, samples, signals, thresholds
+from lastack.engine import findings, gauges, samples, signals, thresholds
 from lastack.policy import vocabulary
 
 _Name = vocabulary.SignalName
@@ -75,7 +75,7 @@ def _confidence(
     High: old, growing, and a large part of the file limit. Medium: old, and one of the two. Low: young, yet joined
     one by one and still growing, or not watched for long enough.
     """
-    growing = pile.grown > 0
+    growing = pile.grown > 0 or gauges.is_rising(window.trend_of, _Name.CLOSE_WAIT_OUTBOUND)
     if pile.count < thresholds.OUTBOUND_LEAK:
         return None
     if pile.old < thresholds.OUTBOUND_LEAK:
@@ -117,6 +117,10 @@ def _leak(
     if pile.grown > 0:
         text = f"{pile.grown} more than at the first look have stood for a while"
         evidence.append(findings.Evidence(_Name.CLOSE_WAIT_OUTBOUND, pile.grown, 0, text))
+    slope = signals.known(measured.get(_Name.CLOSE_WAIT_OUTBOUND_SLOPE))
+    if slope is not None and slope > 0:
+        text = f"the process has {slope:.1f} more of them every hour"
+        evidence.append(findings.Evidence(_Name.CLOSE_WAIT_OUTBOUND_SLOPE, round(slope, 3), 0, text))
     if files is not None and limit is not None:
         text = f"{files:.0f} of {limit:.0f} files are open"
         evidence.append(findings.Evidence(_Name.OPEN_FILES_COUNT, int(files), int(limit), text))
