@@ -86,8 +86,9 @@ def _start_server(cell: shapes.Cell, ground: grounds.Ground, folder: pathlib.Pat
     filled = [_filled(word, words) for word in command]
     environment = {"HOME": "{folder}", **cell.server.environment}
     settings = [f"{name}={_filled(value, words)}" for name, value in environment.items()]
-    files = cell.server.files if cell.condition.scarce_files else _ROOMY_FILES
-    start = 'cd "$1" && ulimit -Sn "$2" && shift 2 && exec env "$@"'
+    # Scarce is the hard limit too: Java, Go and Node raise the soft one to it when they start.
+    kind, files = ("-n", cell.server.files) if cell.condition.scarce_files else ("-Sn", _ROOMY_FILES)
+    start = f'cd "$1" && ulimit {kind} "$2" && shift 2 && exec env "$@"'
     where = str(cell.server.working_folder or inside)
     return ground.start("sh", "-c", start, "sh", where, str(files), *settings, *filled, name="server")
 
