@@ -17,11 +17,11 @@ from tests import waiting
 from tests.sensors import given
 
 
-def _process(pid: int, parent: int | None, started: int) -> samples.ProcessSample:
+def _process(pid: int, parent: int | None, started: int, command: str = "server") -> samples.ProcessSample:
     return samples.ProcessSample(
         pid=samples.Pid(pid),
         parent=None if parent is None else samples.Pid(parent),
-        command="server",
+        command=command,
         started=dt.timedelta(seconds=started),
         open_files=3,
         open_files_limit=1024,
@@ -39,6 +39,9 @@ def _process(pid: int, parent: int | None, started: int) -> samples.ProcessSampl
         ([(40, 30, 5), (41, 40, 6), (42, 40, 7)], 40),
         ([(50, 30, 9), (40, 30, 5)], 50),
         ([(40, 30, 5), (41, 40, 6), (50, 30, 9), (51, 50, 9)], 50),
+        ([(40, 30, 5), (41, 40, 6), (42, 40, 7), (43, 42, 8)], 40),
+        ([(700, 690, 0, "systemd"), (740, 700, 5)], 740),
+        ([(700, 690, 0, "systemd")], 700),
     ],
     ids=[
         "nobody",
@@ -47,11 +50,14 @@ def _process(pid: int, parent: int | None, started: int) -> samples.ProcessSampl
         "an activated master with a worker",
         "a master with workers",
         "two of one parent: the youngest",
-        "the old and the new master during an upgrade",
+        "the old and the new master of a restart",
+        "the new master of a hot upgrade is a child of the old one",
+        "socket activation by the systemd of a container or of a user",
+        "a container's systemd before the first start",
     ],
 )
 def test_the_main_process_is_the_master(
-    family: list[tuple[int, int | None, int]], expected: int | None
+    family: list[tuple[int, int | None, int] | tuple[int, int | None, int, str]], expected: int | None
 ) -> None:
     """The owner whose parent is not an owner; PID 1 only alone; of several the youngest."""
     assert expected == owners.main_pid([_process(*each) for each in family])

@@ -44,19 +44,22 @@ class OwnerIndex:
         self._asked: dict[int, frozenset[int]] = {}
         self._unseen: set[int] = set()
         self._looks = 0
+        self._there: frozenset[int] = frozenset()
+        self._newest: int | samples.Missing = samples.Missing("nothing was read yet")
 
     def holders(self, inodes: Collection[int], among: Iterable[samples.Pid] | None = None) -> Holders:
         """Who holds these sockets; `among` None asks every process."""
         self._looks += 1
+        there = self._everybody() if among is None else frozenset(among)
         if self._looks % _FORGET_EVERY == 0:
-            self._found, self._asked = {}, {}
-        there = frozenset(procfs.pids() if among is None else among)
+            self._ask_anew()
         self._confirm(inodes)
         groups: dict[frozenset[int], list[int]] = collections.defaultdict(list)
         for inode in inodes:
             groups[self._asked.get(inode, frozenset())].append(inode)
         for asked, group in groups.items():
-            self._ask(there - asked, group)
+            if there is not asked:
+                self._ask(there - asked, group)
             now_asked = there if among is None else asked | there
             self._asked.update(dict.fromkeys(group, now_asked))
         found = {
@@ -65,6 +68,21 @@ class OwnerIndex:
         }
         self._unseen &= there
         return Holders(found, frozenset(self._unseen))
+
+    def _everybody(self) -> frozenset[int]:
+        """Every process, perhaps some that have ended: they are listed when one was made, not at each look."""
+        newest = procfs.newest_pid()
+        if newest != self._newest or isinstance(newest, samples.Missing):
+            self._newest, self._there = newest, frozenset(procfs.pids())
+        return self._there
+
+    def _ask_anew(self) -> None:
+        """Forget the sockets that are held no more, and ask for all others in one walk."""
+        held = frozenset(inode for inode, pids in self._found.items() if pids)
+        asked = frozenset[int]().union(*{self._asked.get(inode, frozenset()) for inode in held})
+        self._found = {}
+        self._ask(asked, held)
+        self._asked = dict.fromkeys(held, asked)
 
     def _confirm(self, inodes: Iterable[int]) -> None:
         """Drop what does not hold any more; a socket that lost its last known holder is looked for anew."""
@@ -97,11 +115,15 @@ class OwnerIndex:
 def main_pid(processes: Collection[samples.ProcessSample]) -> samples.Pid | None:
     """The owner whose parent is not an owner: the master of its workers.
 
-    PID 1 holds what it activated and is the owner only when nobody else is; several left: the youngest, as a
-    service that was started anew while the old one ends.
+    PID 1 holds what it activated and is the owner only when nobody else is, and so does every other systemd (of a
+    container, of a user); several left: the youngest, as a service that was started anew while the old one ends.
     """
-    candidates = [process for process in processes if process.pid != 1] or list(processes)
+    candidates = [process for process in processes if not _activates(process)] or list(processes)
     pids = {process.pid for process in candidates}
     roots = [process for process in candidates if process.parent not in pids]
     youngest = max(roots or candidates, key=lambda process: (process.started, process.pid), default=None)
     return None if youngest is None else youngest.pid
+
+
+def _activates(process: samples.ProcessSample) -> bool:
+    return process.pid == 1 or process.command == "systemd"
