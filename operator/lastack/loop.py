@@ -95,8 +95,11 @@ class Loop:
         self._absorb(now)
         self._owed += [*self._clock_news(now), *self._policy_news(now)]
         due = [watch for watch in self._watches.values() if watch.is_due(now)]
-        for watch in due:
-            self._look(watch, now)
+        for watch in self._watches.values():
+            if watch in due:
+                self._look(watch, now)
+            else:
+                watch.glance()
         answers = [controls.answer(request, self.view(now)) for request in self._world.controls.pending()]
         self._owed += [fact for answer in answers for fact in answer.news]
         try:
