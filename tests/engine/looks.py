@@ -21,6 +21,7 @@ def seen(
     sysctls: Mapping[str, str] | None = None,
     sent: float | None = None,
     files: Sequence[tuple[int, int]] | None = None,
+    vanished: int | None = None,
 ) -> samples.Look:
     """The look with some of it changed: `sent` seconds ago on every row, `files` (open, limit) by process."""
     listener, rows, owner = look.listener, look.listener.close_wait, look.owner
@@ -30,6 +31,7 @@ def seen(
     listener = dataclasses.replace(
         listener,
         peak=peak,
+        vanished_open=listener.vanished_open if vanished is None else vanished,
         close_wait=rows,
         syn_received=listener.syn_received if handshakes is None else handshakes,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from lastack.engine import diagnoses, findings, samples
@@ -42,6 +44,15 @@ def taken(second: float, files: int, *, dead: bool = True) -> samples.Look:
     return look(second, waiting=queued(rows), files=files, files_limit=64, held=held)
 
 
+def slowly(*, established: int | samples.Missing) -> list[samples.Look]:
+    """One of three is taken in the window; the head is always 20 s old."""
+    seen = [look(0, waiting=queued({1: 20, 2: 19}), files=1023), look(5, waiting=queued({2: 24}), files=1023)]
+    return [
+        dataclasses.replace(each, listener=dataclasses.replace(each.listener, established=established))
+        for each in seen
+    ]
+
+
 WELL = (Code.HEALTHY, Severity.NONE, Confidence.HIGH)
 CASES = [
     ("at the limit with a queue that stands", [waits(0, 1024), waits(5, 1024)],
@@ -56,20 +67,31 @@ CASES = [
     ("behind SO_REUSEPORT a depth that stands is medium",
      [look(at, depth=9, waiting=BLIND, files=1024) for at in (0, 5)],
      (Code.FD_EXHAUSTION, Severity.CRITICAL, Confidence.MEDIUM)),
-    ("one that falls is progress",
-     [look(0, depth=9, waiting=BLIND, files=1024), look(5, depth=4, waiting=BLIND, files=1024)], WELL),
-    ("a queue that moves is served by what it frees", [taken(0, 64, dead=False), taken(5, 64, dead=False)], WELL),
+    ("one that falls is progress: they wait for the few that it frees",
+     [look(0, depth=9, waiting=BLIND, files=1024), look(5, depth=4, waiting=BLIND, files=1024)],
+     (Code.FD_EXHAUSTION, Severity.CRITICAL, Confidence.MEDIUM)),
+    ("so do those whose queue is always old", slowly(established=3),
+     (Code.FD_EXHAUSTION, Severity.CRITICAL, Confidence.MEDIUM)),
+    ("but living connections that fill the table are served: a restart is for what is sure", slowly(established=512),
+     (Code.FD_EXHAUSTION, Severity.CRITICAL, Confidence.LOW)),
+    ("and so may they be when nobody counted them", slowly(established=BLIND),
+     (Code.FD_EXHAUSTION, Severity.CRITICAL, Confidence.LOW)),
+    ("a queue that moves is served by what it frees, and what a handler opens may fail",
+     [taken(0, 64, dead=False), taken(5, 64, dead=False)], (Code.FD_EXHAUSTION, Severity.WARNING, Confidence.LOW)),
+    ("of that a short look says nothing", [taken(0, 64, dead=False), taken(1, 64, dead=False)], WELL),
     ("a queue that moves while the dead fill the table: who is taken is turned away", [taken(0, 64), taken(5, 64)],
      (Code.FD_EXHAUSTION, Severity.CRITICAL, Confidence.MEDIUM)),
     ("with one or two files left he may be served", [taken(0, 62), taken(5, 62)],
      (Code.FD_EXHAUSTION, Severity.WARNING, Confidence.MEDIUM)),
     ("idle, and the dead fill the table: the next cannot be served", [idle(0, 64, dead=True), idle(5, 64, dead=True)],
      (Code.FD_EXHAUSTION, Severity.WARNING, Confidence.MEDIUM)),
-    ("a short look at that is low", [idle(0, 64, dead=True), idle(1, 64, dead=True)],
+    ("a short look at that says no more than that it leaks", [idle(0, 64, dead=True), idle(1, 64, dead=True)],
+     (Code.FD_LEAK, Severity.WARNING, Confidence.LOW)),
+    ("idle at its limit: a warning that starts nothing", [idle(0, 64), idle(5, 64)],
      (Code.FD_EXHAUSTION, Severity.WARNING, Confidence.LOW)),
-    ("idle at its limit with living connections: a warning that starts nothing", [idle(0, 64), idle(5, 64)],
+    ("idle with one file left: the next may be accepted, and its handler opens nothing", [idle(0, 63), idle(5, 63)],
      (Code.FD_EXHAUSTION, Severity.WARNING, Confidence.LOW)),
-    ("idle with one file left: the next is served", [idle(0, 63), idle(5, 63)], WELL),
+    ("with three left it is not full", [idle(0, 61), idle(5, 61)], WELL),
     ("idle, and it was not at the limit all the time", [idle(0, 40), idle(5, 64)], WELL),
     ("idle in one look tells nothing", [idle(0, 64)], (Code.HEALTHY, Severity.NONE, Confidence.LOW)),
     ("what cannot be counted is not full", [idle(0, BLIND), idle(5, BLIND)], WELL),

@@ -6,6 +6,7 @@ import pytest
 
 from lastack.engine import diagnoses, samples
 from lastack.policy import vocabulary
+from tests.engine import looks, makers
 from tests.engine.makers import Code, look, queued, window
 
 Confidence, Severity = vocabulary.Confidence, vocabulary.Severity
@@ -53,6 +54,45 @@ CASES = [
 ]  # fmt: skip
 
 
+def batched(second: float, *, done: bool) -> samples.Look:
+    """An event loop that blocks in each handler: 20 wait and none is taken, of 8 accepted one is finished, or none."""
+    ages = [9.0 + second] * 7 + ([] if done else [9.0 + second])
+    rows = dict.fromkeys(range(20), 12 + second)
+    return look(second, waiting=queued(rows), limit=2048, held=makers.close_waits(ages, unread=len(ages)))
+
+
+BATCHES = [
+    ("one that had been accepted is finished: it is at work", [batched(0, done=False), batched(5, done=True)],
+     (Code.OVERLOAD, Severity.WARNING, Confidence.MEDIUM)),
+    ("none is: it is stuck", [batched(0, done=False), batched(5, done=False)],
+     (Code.ACCEPT_STALL, Severity.WARNING, Confidence.HIGH)),
+    ("one was read on: it is at work",
+     [look(at, waiting=queued({1: 12 + at}), held=makers.close_waits([9.0 + at], unread=unread))
+      for at, unread in ((0, 1), (5, 0))], (Code.OVERLOAD, Severity.WARNING, Confidence.MEDIUM)),
+    ("one lost its row to a reset, and its file is still open: it is stuck",
+     [batched(0, done=False), looks.seen(batched(5, done=True), vanished=1)],
+     (Code.ACCEPT_STALL, Severity.WARNING, Confidence.HIGH)),
+    ("a close on its way may be the client's doing", [
+        look(at, waiting=queued({1: 12 + at}), held=makers.close_waits(ages)) for at, ages in ((0, [1.9]), (5, []))],
+     (Code.ACCEPT_STALL, Severity.WARNING, Confidence.HIGH)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("claim", "seen", "expected"), BATCHES)
+def test_who_finishes_what_it_has_accepted_is_at_work(
+    claim: str, seen: list[samples.Look], expected: tuple[Code, vocabulary.Severity, vocabulary.Confidence]
+) -> None:
+    """Event loops accept in batches: for minutes nobody is taken, and a restart would throw all of it away."""
+    finding = diagnoses.diagnose(window(*seen))
+    assert expected == (finding.code, finding.severity, finding.confidence), claim
+
+
+def test_overload_in_batches_says_so() -> None:
+    """Nobody is accepted, and yet it is not stuck."""
+    finding = diagnoses.diagnose(window(batched(0, done=False), batched(5, done=True)))
+    assert "it goes on with those it has accepted, and takes others in batches" in finding.summary
+
+
 @pytest.mark.parametrize(("claim", "seen", "expected"), CASES)
 def test_overload_is_a_long_or_old_queue_in_progress(
     claim: str, seen: list[samples.Look], expected: tuple[Code, vocabulary.Severity, vocabulary.Confidence]
@@ -66,7 +106,7 @@ def test_overload_says_its_numbers_in_words() -> None:
     """How long the queue is, how old its head, and that somebody is taken."""
     finding = diagnoses.diagnose(window(*(served(at, 64 + int(at), age=12 + at) for at in (0, 2, 5))))
     assert (
-        "more work arrives than the application does: it goes on accepting, and 64 or more of 128 wait all the time, "
+        "more work arrives than the application does: it goes on accepting; 64 or more of 128 wait all the time, "
         "the first always for 12 s or longer" == finding.summary
     )
     assert [

@@ -190,14 +190,14 @@ def test_a_counter_that_went_backwards_or_is_unread_is_no_rate(
     assert because in why(Name.LISTEN_DROP_RATE, *looks)
 
 
-def test_files_threads_and_outbound_are_of_the_owners() -> None:
-    """Files of the process that the owner is named after, threads and outbound of all of them."""
-    other = samples.ProcessSample(
-        samples.Pid(8), samples.Pid(7), "server", makers.seconds(6), 9, 9, 3, outbound=2
+def test_files_are_of_the_fullest_process_threads_and_outbound_of_all() -> None:
+    """The master of a pre-forking server has room; the worker that accepts has none."""
+    worker = samples.ProcessSample(
+        samples.Pid(8), samples.Pid(7), "server", makers.seconds(6), 9, 10, 3, outbound=2
     )
     first = look(files=100, files_limit=400).owner.processes[0]
-    measured = signals.measure(window(look(owner=samples.Owner(samples.Pid(7), (first, other)))))
-    assert (100, 400, 0.25, 7, 2) == tuple(
+    measured = signals.measure(window(look(owner=samples.Owner(samples.Pid(7), (first, worker)))))
+    assert (9, 10, 0.9, 7, 2) == tuple(
         measured[name]
         for name in (
             Name.OPEN_FILES_COUNT,
@@ -207,6 +207,31 @@ def test_files_threads_and_outbound_are_of_the_owners() -> None:
             Name.CLOSE_WAIT_OUTBOUND,
         )
     )
+
+
+FULLEST = [
+    ("the largest share", [(7, 100, 400), (8, 9, 10)], 8),
+    ("of equals the one that is named after", [(6, 9, 10), (7, 9, 10), (8, 9, 10)], 7),
+    ("what cannot be counted is never the fullest", [(7, BLIND, 400), (8, 1, 400)], 8),
+    ("nor where the limit is unknown", [(7, 400, BLIND), (8, 1, 400)], 8),
+    ("a limit of 0 is full", [(7, 399, 400), (8, 1, 0)], 8),
+    ("none can be counted", [(8, BLIND, BLIND), (7, BLIND, BLIND)], 7),
+]
+
+
+@pytest.mark.parametrize(("claim", "table", "expected"), FULLEST)
+def test_the_fullest_process_is_the_one_that_fails_first(
+    claim: str, table: list[tuple[int, int | samples.Missing, int | samples.Missing]], expected: int
+) -> None:
+    """By share of its own limit: each process has one."""
+    processes = tuple(
+        samples.ProcessSample(samples.Pid(pid), None, "server", makers.seconds(1), files, limit, 1)
+        for pid, files, limit in table
+    )
+    found = samples.Owner(samples.Pid(7), processes).fullest
+    assert found is not None
+    assert expected == found.pid, claim
+    assert samples.Owner(None, ()).fullest is None
 
 
 @pytest.mark.parametrize(

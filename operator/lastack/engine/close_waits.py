@@ -84,6 +84,24 @@ def closed(window: samples.Window) -> int:
     return max(0, len(settled.difference(last.cookies)) - vanished_open(window))
 
 
+def finished(window: samples.Window) -> int:
+    """Rows that the application closed, or read on, when they were no closes on their way any more.
+
+    Whoever does that is at work, whatever the accept queue says. One that is stuck finishes none.
+    """
+    last = window.last.listener.close_wait
+    at_last = dict(zip(last.cookies, last.unread, strict=True))
+    done: set[int] = set()
+    for look in window.looks[:-1]:
+        rows = look.listener.close_wait
+        done.update(
+            cookie
+            for cookie, unread, age in zip(rows.cookies, rows.unread, rows.ages_ms, strict=True)
+            if age >= _SETTLED_MS and at_last.get(cookie, -1) < unread
+        )
+    return max(0, len(done) - vanished_open(window))
+
+
 def still_sending(window: samples.Window) -> int:
     """Rows on which the application has sent data after their FIN, and within the last 10 s.
 

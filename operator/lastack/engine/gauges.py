@@ -22,14 +22,14 @@ _SLOPES: Mapping[_Name, _Name] = {
 
 def of_look(look: samples.Look) -> dict[_Name, int]:
     """The gauges of a listener and its owner that could be read."""
-    rows, queued, main = look.listener.close_wait, look.listener.queued, look.owner.main
+    rows, queued, process = look.listener.close_wait, look.listener.queued, look.owner.fullest
     waiting = 0 if isinstance(queued, samples.Missing) else queued.close_wait
     found: dict[_Name, int | samples.Missing | None] = {
         _Name.CLOSE_WAIT_TOTAL: len(rows.cookies) + waiting,
         _Name.CLOSE_WAIT_HELD: rows.unread.count(0),
-        _Name.CLOSE_WAIT_OUTBOUND: _sum([process.outbound for process in look.owner.processes]),
-        _Name.OPEN_FILES_COUNT: main.open_files if main else None,
-        _Name.THREADS: _sum([process.threads for process in look.owner.processes]),
+        _Name.CLOSE_WAIT_OUTBOUND: _sum([each.outbound for each in look.owner.processes]),
+        _Name.OPEN_FILES_COUNT: process.open_files if process else None,
+        _Name.THREADS: _sum([each.threads for each in look.owner.processes]),
     }
     return {name: value for name, value in found.items() if isinstance(value, int)}
 

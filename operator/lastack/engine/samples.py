@@ -135,6 +135,13 @@ class ProcessSample:
     """Processor time of all its threads since it began, user and system."""
     group: GroupSample | Missing = Missing("not looked at")
 
+    @property
+    def files_share(self) -> float:
+        """Open files by limit; -1 where one of them is not known."""
+        if isinstance(self.open_files, Missing) or isinstance(self.open_files_limit, Missing):
+            return -1
+        return self.open_files / self.open_files_limit if self.open_files_limit > 0 else 1
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GroupSample:
@@ -207,6 +214,16 @@ class Owner:
     def main(self) -> ProcessSample | None:
         """The process that `pid` names."""
         return next((process for process in self.processes if process.pid == self.pid), None)
+
+    @property
+    def fullest(self) -> ProcessSample | None:
+        """The process with the largest share of its file limit in use: of a pre-forking server a worker.
+
+        Of several, and where none can be counted, the one that `pid` names.
+        """
+        return max(
+            self.processes, key=lambda process: (process.files_share, process.pid == self.pid), default=None
+        )
 
 
 NOTHING_WAITS = Missing("not looked at: nothing waits here")

@@ -13,14 +13,14 @@ _ONE_LOOK = samples.Missing("one look has no rate", "watch for longer than 0 s")
 def measure(window: samples.Window) -> findings.Signals:
     """Measure every signal of one listener and owner; ages in seconds, rates per second."""
     look = window.last
-    listener, main = look.listener, look.owner.main
+    listener, process = look.listener, look.owner.fullest
     rows, queued = listener.close_wait, listener.queued
     unread = sum(1 for size in rows.unread if size > 0)
     waiting = queued if isinstance(queued, samples.Missing) else queued.close_wait
     seen = 0 if isinstance(waiting, samples.Missing) else waiting
     no_owner = look.owner.missing or samples.Missing("no owner of this listener can be seen")
-    files = main.open_files if main else no_owner
-    files_limit = main.open_files_limit if main else no_owner
+    files = process.open_files if process else no_owner
+    files_limit = process.open_files_limit if process else no_owner
     measured: dict[vocabulary.SignalName, findings.SignalValue] = {
         _Name.CLOSE_WAIT_TOTAL: len(rows.cookies) + seen,
         _Name.CLOSE_WAIT_QUEUED: waiting,

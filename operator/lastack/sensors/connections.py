@@ -98,14 +98,12 @@ def peers(table: socket_tables.SocketTable, rows: Sequence[int]) -> tuple[tuple[
 
 
 def vanished(before: samples.CloseWaitRows, now: samples.CloseWaitRows) -> Collection[int]:
-    """Inodes of the held rows of the look before that are gone; young ones are closes on their way."""
+    """Inodes of the rows of the look before that are gone; young ones are closes on their way."""
     if before.cookies == now.cookies[: len(before.cookies)]:
         return ()
     left = set(now.cookies)
     return {
         inode
-        for cookie, inode, unread, age in zip(
-            before.cookies, before.inodes, before.unread, before.ages_ms, strict=True
-        )
-        if unread == 0 and age >= _SETTLED_MS and cookie not in left
+        for cookie, inode, age in zip(before.cookies, before.inodes, before.ages_ms, strict=True)
+        if age >= _SETTLED_MS and cookie not in left
     }

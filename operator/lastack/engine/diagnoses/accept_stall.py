@@ -3,7 +3,7 @@
 The size of the queue says nothing: a blocked event loop has 5 of 511 waiting, a full one 51 of 50.
 """
 
-from lastack.engine import findings, queues, samples, signals, thresholds
+from lastack.engine import close_waits, findings, queues, samples, signals, thresholds
 from lastack.engine.diagnoses import evidence
 from lastack.policy import vocabulary
 
@@ -11,8 +11,12 @@ _Name = vocabulary.SignalName
 
 
 def match(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
-    """Fit when the queue held somebody in every look, nobody was accepted, and the head has waited 10 s or more."""
-    if min(queues.depths(window)) < 1:
+    """Fit when the queue held somebody in every look, nobody was accepted, and the head has waited 10 s or more.
+
+    And nobody who had been accepted was finished: an event loop that blocks for a second in each of 260 handlers
+    accepts nobody for minutes, and is at work all the time. That is overload.
+    """
+    if min(queues.depths(window)) < 1 or close_waits.finished(window):
         return None
     progress = measured[_Name.ACCEPT_PROGRESS]
     if signals.known(progress):

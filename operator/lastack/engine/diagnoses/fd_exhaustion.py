@@ -7,13 +7,22 @@ and nobody is served.
 
 import dataclasses
 
-from lastack.engine import close_waits, findings, queues, samples, thresholds
+from lastack.engine import close_waits, findings, queues, samples, signals, thresholds
 from lastack.engine.diagnoses import evidence
 from lastack.policy import vocabulary
 
 _Name = vocabulary.SignalName
 _Confidence = vocabulary.Confidence
 _Severity = vocabulary.Severity
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Judged:
+    """How bad it is, how sure, and what it means for who comes."""
+
+    severity: vocabulary.Severity
+    confidence: vocabulary.Confidence
+    says: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,33 +36,58 @@ class _Table:
 
 
 def match(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
-    """Fit when a process of the owner is at its file limit, and its queue stands or its table is full of the dead."""
+    """Fit when a process of the owner is at its file limit, and who comes does not get what he came for."""
     table = _fullest(window)
     if table is None or table.files < table.limit - thresholds.SUSPECT_FILES_MARGIN:
         return None
-    dead = _dead(window)
-    depth = window.last.listener.depth
-    if min(queues.depths(window)) >= 1 and not queues.progresses(window, measured):
-        says = f"accept() fails, {evidence.connections(depth)} and none was taken"
-        confidence = _of_waiting(window, measured)
-        return _finding(window, measured, table, dead, (_Severity.CRITICAL, confidence, says))
-    stays = len(window.looks) >= 2 and table.least >= table.limit - thresholds.SUSPECT_FILES_MARGIN
-    if not stays:
+    judged = _of_waiting(window, measured) or _of_full(window, measured, table)
+    return None if judged is None else _finding(window, measured, table, judged)
+
+
+def _of_waiting(window: samples.Window, measured: findings.Signals) -> _Judged | None:
+    """Somebody waits, and nobody is taken: requests fail now.
+
+    High: the table is full and the same rows wait. Medium: too short, or a depth that stands. Low: one look.
+    """
+    if min(queues.depths(window)) < 1 or queues.progresses(window, measured):
+        return None
+    told = not isinstance(measured[_Name.ACCEPT_PROGRESS], samples.Missing)
+    if len(window.looks) < 2:
+        confidence = _Confidence.LOW
+    else:
+        lasts = told and window.length >= thresholds.FULL_WINDOW
+        confidence = _Confidence.HIGH if lasts else _Confidence.MEDIUM
+    waits = evidence.connections(window.last.listener.depth)
+    return _Judged(_Severity.CRITICAL, confidence, f"accept() fails, {waits} and none was taken")
+
+
+def _of_full(window: samples.Window, measured: findings.Signals, table: _Table) -> _Judged | None:
+    """The table is full at every look, and the queue moves, or is empty.
+
+    Medium when what fills the table is not alive: it does not empty by itself, and a restart is the way out. Low when
+    it may be connections in use, of which each that ends makes room for one: more room is the way out.
+    """
+    watched = len(window.looks) >= 2 and window.length >= thresholds.FULL_WINDOW
+    if table.least < table.limit - thresholds.SUSPECT_FILES_MARGIN or not watched:
         return None
     whole = table.least >= table.limit
-    if dead >= table.limit * thresholds.TABLE_OF_DEAD:
+    head = queues.youngest_head(window)
+    young = head is not None and head < thresholds.STALL_HEAD_AGE.total_seconds()
+    waiting = min(queues.depths(window)) >= 1 and not young
+    coming = waiting or queues.progresses(window, measured)
+    severity = _Severity.CRITICAL if coming and (whole or waiting) else evidence.severity(measured)
+    half = table.limit * thresholds.TABLE_OF_DEAD
+    if _dead(window) >= half:
         # Whoever is taken with no file left can only be turned away; with one or two left he may be served.
-        turned_away = whole and queues.progresses(window, measured)
-        says = "who comes is turned away" if turned_away else "whoever comes next cannot be served"
-        watched = window.length >= thresholds.FULL_WINDOW
-        confidence = _Confidence.MEDIUM if watched else _Confidence.LOW
-        severity = _Severity.CRITICAL if turned_away else evidence.severity(measured)
-        return _finding(window, measured, table, dead, (severity, confidence, says))
-    if whole and queues.deepest(window) == 0 and not queues.progresses(window, measured):
-        # Nobody has failed yet, and what is open may be closed when somebody comes: a warning that starts nothing.
-        says = "nobody waits now, and whoever comes next cannot be accepted"
-        return _finding(window, measured, table, dead, (_Severity.WARNING, _Confidence.LOW, says))
-    return None
+        says = "who comes is turned away" if coming and whole else "whoever comes next cannot be served"
+        return _Judged(severity, _Confidence.MEDIUM, says)
+    if waiting:
+        established = [signals.known(look.listener.established) for look in window.looks]
+        in_use = max((count for count in established if count is not None), default=half) >= half
+        says = "connections wait all the time, and are taken one by one as a file becomes free"
+        return _Judged(severity, _Confidence.LOW if in_use else _Confidence.MEDIUM, says)
+    # Nobody is seen to fail: accept() may get the one file that is left, and what the handler opens then fails.
+    return _Judged(_Severity.WARNING, _Confidence.LOW, "what it opens next fails")
 
 
 def _fullest(window: samples.Window) -> _Table | None:
@@ -78,23 +112,13 @@ def _dead(window: samples.Window) -> int:
     return len(close_waits.held_ages(window.last)) + close_waits.vanished_open(window)
 
 
-def _of_waiting(window: samples.Window, measured: findings.Signals) -> vocabulary.Confidence:
-    """High: the table is full and the same rows wait. Medium: too short, or a depth that stands. Low: one look."""
-    if len(window.looks) < 2:
-        return _Confidence.LOW
-    if isinstance(measured[_Name.ACCEPT_PROGRESS], samples.Missing) or window.length < thresholds.FULL_WINDOW:
-        return _Confidence.MEDIUM
-    return _Confidence.HIGH
-
-
 def _finding(
     window: samples.Window,
     measured: findings.Signals,
     table: _Table,
-    dead: int,
-    said: tuple[vocabulary.Severity, vocabulary.Confidence, str],
+    judged: _Judged,
 ) -> findings.Finding:
-    severity, confidence, says = said
+    dead = _dead(window)
     leaked = dead >= thresholds.LEAK_HELD
     text = f"{dead} of them are connections whose clients have left: this is the end of a leak"
     held = findings.Evidence(_Name.CLOSE_WAIT_HELD, dead, thresholds.LEAK_HELD, text)
@@ -108,9 +132,9 @@ def _finding(
     )
     return findings.Finding(
         code=vocabulary.DiagnosisCode.FD_EXHAUSTION,
-        severity=severity,
-        confidence=confidence,
-        summary=f"process {table.process.pid} has {table.files} of {table.limit} files open; {says}{end}",
+        severity=judged.severity,
+        confidence=judged.confidence,
+        summary=f"process {table.process.pid} has {table.files} of {table.limit} files open; {judged.says}{end}",
         evidence=evidence.known(pieces),
         signals=measured,
     )

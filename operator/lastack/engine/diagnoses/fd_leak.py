@@ -21,7 +21,7 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
     if spread < thresholds.LEAK_SPREAD.total_seconds() or close_waits.closed(window) > 0:
         return None
     oldest, held = max(ages), len(ages)
-    main = window.last.owner.main
+    process = window.last.owner.fullest
     pieces = (
         findings.Evidence(
             _Name.CLOSE_WAIT_HELD,
@@ -36,7 +36,7 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
             thresholds.LEAK_OLD.total_seconds(),
             f"their ages spread over {spread:.0f} s, the oldest is {oldest:.0f} s",
         ),
-        evidence.files(main) if main else None,
+        evidence.files(process) if process else None,
         _vanished(window),
     )
     return findings.Finding(

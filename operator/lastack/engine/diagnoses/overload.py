@@ -3,7 +3,7 @@
 A longer queue only makes everybody wait longer, and a restart throws the waiting away: the same work comes again.
 """
 
-from lastack.engine import findings, queues, samples, thresholds
+from lastack.engine import close_waits, findings, queues, samples, thresholds
 from lastack.engine.diagnoses import evidence
 from lastack.policy import vocabulary
 
@@ -12,11 +12,13 @@ _Confidence = vocabulary.Confidence
 
 
 def match(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
-    """Fit when somebody is taken, and yet the queue never falls below half or its head is always 10 s old.
+    """Fit when the application works, and yet the queue never falls below half or its head is always 10 s old.
 
-    One accepted in a window is no recovery: gunicorn kills a stuck worker every 30 s, and the next takes one more.
+    It works when somebody is taken, or somebody who had been taken is finished: event loops accept in batches. One
+    in a window is no recovery: gunicorn kills a stuck worker every 30 s, and the next takes one more.
     """
-    if not queues.progresses(window, measured):
+    taken = queues.progresses(window, measured)
+    if not taken and not close_waits.finished(window):
         return None
     listener = window.last.listener
     smallest = min(queues.depths(window))
@@ -30,13 +32,18 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
         return None
     why = "it never fell below half" if long else "it is never empty"
     waited = f", the first always for {age:.0f} s or longer" if old and age is not None else ""
+    works = (
+        "it goes on accepting"
+        if taken
+        else "it goes on with those it has accepted, and takes others in batches"
+    )
     return findings.Finding(
         code=vocabulary.DiagnosisCode.OVERLOAD,
         severity=evidence.severity(measured),
         confidence=_confidence(window, (long, old, dropping)),
         summary=(
-            f"more work arrives than the application does: it goes on accepting, and {smallest} or more of "
-            f"{listener.limit} wait all the time{waited}"
+            f"more work arrives than the application does: {works}; {smallest} or more of {listener.limit} wait all "
+            f"the time{waited}"
         ),
         evidence=evidence.known(
             (
