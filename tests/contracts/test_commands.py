@@ -23,6 +23,7 @@ PROGRAM = run_processes.PROGRAM
 COMMANDS: dict[str, tuple[str, ...]] = {
     "demo": (),
     "diagnose": (),
+    "top": (),
     "record": (),
     "dump": (),
     "run": (),

@@ -19,6 +19,7 @@ _COMMANDS = {
         "Watch a real stalled service being healed, on this machine, in about a minute.",
     ),
     "diagnose": ("lastack.cli.diagnose:diagnose", "One look: which disease, what helps, what cannot."),
+    "top": ("lastack.cli.top:top", "Every listener live, the ones in trouble first."),
     "record": ("lastack.cli.record:record", "Keep what diagnose looks at in a file, to send and replay it."),
     "dump": ("lastack.cli.dump:dump", "Thread dump of a process, grouped."),
     "run": ("lastack.cli.run:run", "Watch this host and remediate as policies allow."),

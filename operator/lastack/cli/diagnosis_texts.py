@@ -41,8 +41,9 @@ def show(answer: diagnosis_documents.Answer) -> None:
 def paragraphs(item: diagnosis_documents.Diagnosed, width: int) -> Iterator[str]:
     """Everything that is known about one finding, in coloured lines of at most that width."""
     found, tone = item.finding, _TONES[item.finding.severity]
-    yield (
-        f"{printing.tinted(found.severity.upper(), tone)} {printing.tinted(found.code, printing.Tone.STRONG)}  "
+    is_sick = found.severity is not vocabulary.Severity.NONE
+    yield (f"{printing.tinted(found.severity.upper(), tone)} " if is_sick else "") + (
+        f"{printing.tinted(found.code, printing.Tone.STRONG)}  "
         f"{where(item)}  {who(item)}  (confidence: {found.confidence})"
     )
     yield from _paragraph(found.summary, width, _INDENT)

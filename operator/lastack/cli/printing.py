@@ -115,7 +115,12 @@ def tinted(word: str, tone: Tone | None) -> str:
 
 def coloured(stream: TextIO) -> bool:
     """Whether colours are wanted there: a terminal that is not dumb, and NO_COLOR is not set."""
-    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and stream.isatty()
+    return wants_colours() and stream.isatty()
+
+
+def wants_colours() -> bool:
+    """Whether whoever called would have colours on a terminal."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def width() -> int:

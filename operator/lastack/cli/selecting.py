@@ -84,7 +84,12 @@ def words(asked: places.Wanted) -> tuple[str, ...]:
 
 def window(_context: click.Context, _option: click.Parameter, text: str) -> dt.timedelta:
     """The value of a `--for` that may be 0; a callback of click."""
+    return dt.timedelta(0) if text == "0" else duration(text)
+
+
+def duration(text: str) -> dt.timedelta:
+    """The value of an option that is a duration; raises what click shows."""
     try:
-        return dt.timedelta(0) if text == "0" else quantities.duration(text)
+        return quantities.duration(text)
     except ValueError as problem:
         raise click.BadParameter(str(problem)) from problem
