@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lastack import errors
-from lastack.kernel import inet_diag, linux, sock_diag
+from lastack.kernel import inet_diag, linux, listening, sock_diag
 
 _Result = TypeVar("_Result")
 
@@ -82,10 +82,18 @@ def call_in(path: str, work: Callable[[], _Result]) -> _Result:
 
 
 def open_sock_diag(
-    path: str, *, offered: sock_diag.Offered = frozenset(inet_diag.Extension), one_walk: bool = True
+    path: str,
+    *,
+    offered: sock_diag.Offered = frozenset(inet_diag.Extension),
+    one_walk: bool = True,
+    known: listening.Known | None = None,
+    buffer: bytearray | None = None,
 ) -> sock_diag.SockDiag:
     """A reader of the namespace at `path`; the caller closes it. Raises NotReachable, NotPermitted."""
-    return call_in(path, lambda: sock_diag.SockDiag.open(offered=offered, one_walk=one_walk))
+    return call_in(
+        path,
+        lambda: sock_diag.SockDiag.open(offered=offered, one_walk=one_walk, known=known, buffer=buffer),
+    )
 
 
 def unshare_net() -> None:

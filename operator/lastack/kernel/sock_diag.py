@@ -55,6 +55,8 @@ class SockDiag:
         self._offered = offered
         self.one_walk = one_walk
         self._counter = close_waits.Counter()
+        self._asked: tuple[bool, frozenset[int]] | None = None
+        self._requests: list[tuple[int, bytes]] = []
         self._listening = listening.Question(listening.Known() if known is None else known)
 
     @classmethod
@@ -156,26 +158,25 @@ class SockDiag:
 
     def listeners(self, *, ports: Collection[int] = ()) -> tuple[Listener, ...]:
         """The listening sockets, by port, address and inode; the same tuple as before when nothing has changed."""
-        asked = frozenset({inet_diag.Extension.SKMEMINFO}) & self._offered
-        families: tuple[int | None, ...] = (inet_diag.INET, inet_diag.INET6)
-        if self.one_walk:
-            try:
-                return self._ask_listeners((None,), asked, ports)
-            except errors.Unsupported:
-                self.one_walk = False
-        return self._ask_listeners(families, asked, ports)
+        question = (self.one_walk, frozenset(ports))
+        if self._asked != question:
+            self._asked, self._requests = question, self._listen_requests(ports)
+        try:
+            return self._listening.ask(self._endpoint, self._requests)
+        except errors.Unsupported:
+            if not self.one_walk:
+                raise
+            self.one_walk = False
+            return self.listeners(ports=ports)
 
-    def _ask_listeners(
-        self, families: Collection[int | None], asked: Offered, ports: Collection[int]
-    ) -> tuple[Listener, ...]:
-        program = _program(ports)
-        return self._listening.ask(
-            self._endpoint,
-            [
-                inet_diag.request(_LISTEN, family=family, extensions=asked, program=program)
-                for family in families
-            ],
-        )
+    def _listen_requests(self, ports: Collection[int]) -> list[tuple[int, bytes]]:
+        """One for both families where the kernel offers it, else two; kept, because they are asked every second."""
+        families: tuple[int | None, ...] = (None,) if self.one_walk else (inet_diag.INET, inet_diag.INET6)
+        asked = frozenset({inet_diag.Extension.SKMEMINFO}) & self._offered
+        return [
+            inet_diag.request(_LISTEN, family=family, extensions=asked, program=_program(ports))
+            for family in families
+        ]
 
     def attributes_of_listener(self, port: int) -> dict[int, int]:
         """Attributes in the row of a listener on `port` -> the group id for CGROUP_ID, else their size."""

@@ -112,13 +112,17 @@ def _every_namespace(missing: list[tuple[str, samples.Missing]]) -> list[tuple[s
         except errors.NotReachable:
             continue
     if hidden:
-        why = samples.Missing(
-            f"not permitted: the network namespaces of {hidden} processes cannot be seen",
-            "run as root, or with CAP_SYS_PTRACE and CAP_SYS_ADMIN",
-        )
-        missing.append(("netns/all", why))
+        missing.append(("netns/all", hidden_namespaces(hidden)))
     others = [(f"pid/{pid}", ports.Selection(netns_pid=pid)) for pid in found.values()]
     return [("netns/self", ports.Selection()), *others]
+
+
+def hidden_namespaces(processes: int) -> samples.Missing:
+    """What is said about so many processes whose network namespaces may not be seen."""
+    return samples.Missing(
+        f"not permitted: the network namespaces of {processes} processes cannot be seen",
+        "run as root, or with CAP_SYS_PTRACE and CAP_SYS_ADMIN",
+    )
 
 
 def _path(selection: ports.Selection) -> str | None:

@@ -6,7 +6,7 @@ nothing is kept open between looks, so that no namespace of a dead member is hel
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
 from lastack import errors, ports
@@ -73,6 +73,7 @@ class SocketSampler:
         self._clock = clock
         self._offered = offered
         self._sysctls = tuple(sysctls)
+        self._known = listening.Known()
         self._owners = owners.OwnerIndex()
         self._processes = processes.ProcessReader(counted_descriptors=offered.counted_descriptors)
         self._groups = groups.GroupReader()
@@ -104,6 +105,10 @@ class SocketSampler:
         # What cannot be seen now is said by the next look.
         with contextlib.suppress(errors.WorldError):
             _inside(_path(selection), dump)
+
+    def expect(self, inodes: Iterable[int]) -> None:
+        """Ask at once who holds these listening sockets of any namespaces, before a look at each of them."""
+        self._owners.holders(frozenset(inodes))
 
     def namespace_of(self, pid: samples.Pid) -> int | None:
         """The inode of the process's network namespace; None where it cannot be seen or the process is gone."""

@@ -1,0 +1,202 @@
+"""One network namespace under watch: what its last whole look found, and whether it still holds. Called by rounds.
+
+A whole look walks over every socket of the machine. Whether it has to be taken again is told by what costs nearly
+nothing: the LISTEN dump, and the namespace's count of TCP segments. Where the dump is the same and no segment came or
+went, no connection can have begun, ended or changed its state.
+"""
+
+import dataclasses
+import enum
+from typing import Self
+
+from lastack import errors
+from lastack.engine import instants, samples
+from lastack.kernel import features, listening, net_counters, netns, sock_diag
+
+
+class Verdict(enum.IntEnum):
+    """What a glance says about the last whole look; the larger, the sooner the next one is worth its cost."""
+
+    HOLDS = 0
+    """Nothing has happened since."""
+    MOVED = 1
+    """Connections came, went or may have changed."""
+    TROUBLE = 2
+    """Somebody waits, was turned away or left rows behind, or the listeners are not those that they were."""
+    UNSEEN = 3
+    """There was no whole look yet."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Marks:
+    """What was read just before a whole look."""
+
+    listeners: tuple[sock_diag.Listener, ...]
+    segments: tuple[int, int] | samples.Missing
+    connected: bool
+    """Whether there was anything besides listeners."""
+
+
+@dataclasses.dataclass(slots=True)
+class KeptNamespace:
+    """Open descriptors into one namespace, which they pin until close(): whoever keeps it watches `pid` for its end."""
+
+    space: netns.NetNamespace
+    pid: int
+    reader: sock_diag.SockDiag
+    gauges: net_counters.Kept
+    sample: samples.Sample | None = None
+    looked_at: instants.Now | None = None
+    """When the last whole look was taken."""
+    refreshed_at: instants.Now | None = None
+    """When its processes were read last."""
+    verdict: Verdict = Verdict.UNSEEN
+    listeners: tuple[sock_diag.Listener, ...] = ()
+    """As the last glance saw them."""
+    _marks: _Marks | None = None
+    _carried: tuple[samples.Look, ...] = ()
+    """The looks of the last whole look as the next one would have them, if nothing happens."""
+    _quiet: bool = False
+    _peaks: dict[int, int] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def open(
+        cls,
+        space: netns.NetNamespace,
+        pid: int,
+        offered: features.Features,
+        known: listening.Known,
+        buffer: bytearray,
+    ) -> Self:
+        """Keep the namespace of a process. Raises NotReachable when it is another one by now, NotPermitted."""
+        path = netns.path_of(pid)
+        gauges = net_counters.Kept.open(pid)
+        if isinstance(gauges, samples.Missing):
+            raise errors.NotReachable(f"{path}: {gauges.why}", fix=gauges.fix)
+        try:
+            reader = netns.open_sock_diag(
+                path, offered=offered.extensions, one_walk=offered.one_walk, known=known, buffer=buffer
+            )
+        except errors.WorldError:
+            gauges.close()
+            raise
+        kept = cls(space, pid, reader, gauges)
+        # Only now, with both open, does the path tell whose they are.
+        if netns.identify(path) != space:
+            kept.close()
+            raise errors.NotReachable(f"{path} is not network namespace {space.inode} any more")
+        return kept
+
+    def close(self) -> None:
+        """Let go of the namespace. May be called twice."""
+        self.reader.close()
+        self.gauges.close()
+
+    def glance(self) -> Verdict:
+        """Dump the listeners and compare. Raises errors.WorldError when the kernel does not answer."""
+        before, self.listeners = self.listeners, self.reader.listeners()
+        if self.listeners is not before:
+            for each in self.listeners:
+                self._peaks[each.cookie] = max(each.depth, self._peaks.get(each.cookie, 0))
+        self.verdict = self._judge()
+        return self.verdict
+
+    def _judge(self) -> Verdict:
+        marks = self._marks
+        if marks is None:
+            return Verdict.UNSEEN
+        if not self._quiet or self.listeners is not marks.listeners:
+            return Verdict.TROUBLE
+        # Read after the dump, so that what happened until now shows. With nothing there but listeners, then as now,
+        # no row can be other than it was; this is also the cheapest to read.
+        if not marks.connected and not self._is_connected():
+            return Verdict.HOLDS
+        segments = self.gauges.segments()
+        moved = isinstance(segments, samples.Missing) or segments != marks.segments
+        return Verdict.MOVED if moved else Verdict.HOLDS
+
+    def _is_connected(self) -> bool:
+        in_use = self.gauges.in_use()
+        return isinstance(in_use, samples.Missing) or in_use > len(self.listeners)
+
+    def mark(self) -> None:
+        """Remember how things stand; a whole look follows at once. Raises errors.WorldError."""
+        self._marks = None
+        segments = self.gauges.segments()
+        self.listeners = self.reader.listeners()
+        self._marks = _Marks(self.listeners, segments, self._is_connected())
+
+    def keep(self, sample: samples.Sample) -> None:
+        """Take the whole look that followed the mark."""
+        looks = tuple(self._with_peak(look) for look in sample.looks)
+        self.sample = dataclasses.replace(sample, looks=looks)
+        self.looked_at = self.refreshed_at = sample.at
+        self._carried = tuple(_carried(look) for look in looks)
+        self._quiet = not sample.outbound and self._is_what_was_marked(looks) and all(map(_is_quiet, looks))
+        self._peaks = {}
+        self.verdict = Verdict.HOLDS if self._quiet else Verdict.TROUBLE
+
+    def restamp(self, at: instants.Now) -> None:
+        """The last whole look holds: it is what one would see now."""
+        if self.sample is not None:
+            looks = tuple(
+                samples.Look(at, look.listener, look.owner, look.namespace, look.stands)
+                for look in self._carried
+            )
+            self.sample = samples.Sample(at, looks, self.sample.missing, ())
+
+    def take_processes(self, at: instants.Now, read: dict[samples.Pid, samples.ProcessSample]) -> None:
+        """Put newer facts about its processes into what is carried on."""
+        self.refreshed_at = at
+        self._carried = tuple(
+            dataclasses.replace(
+                look,
+                owner=dataclasses.replace(
+                    look.owner, processes=tuple(read.get(each.pid, each) for each in look.owner.processes)
+                ),
+            )
+            for look in self._carried
+        )
+
+    @property
+    def processes(self) -> tuple[samples.ProcessSample, ...]:
+        """Who holds its listeners, as last read."""
+        return tuple({each.pid: each for look in self._carried for each in look.owner.processes}.values())
+
+    def _with_peak(self, look: samples.Look) -> samples.Look:
+        """With the deepest queue since the whole look before: every round is a glance."""
+        peak = max(self._peaks.get(look.listener.cookie, 0), look.listener.depth)
+        return dataclasses.replace(look, listener=dataclasses.replace(look.listener, peak=peak))
+
+    def _is_what_was_marked(self, looks: tuple[samples.Look, ...]) -> bool:
+        """The whole look saw the listeners that stood there just before it."""
+        marked = {
+            (each.cookie, each.depth, each.limit, each.drops)
+            for each in (self._marks.listeners if self._marks else ())
+        }
+        seen = {
+            (
+                each.cookie,
+                each.depth,
+                each.limit,
+                None if isinstance(each.drops, samples.Missing) else each.drops,
+            )
+            for each in (look.listener for look in looks)
+        }
+        return marked == seen
+
+
+def _is_quiet(look: samples.Look) -> bool:
+    """Nothing in the look would be older at the next one: no row waits, none is half-closed, none is half-open."""
+    listener = look.listener
+    waiting = isinstance(listener.queued, samples.QueuedRows) and len(listener.queued.cookies) > 0
+    opening = not isinstance(listener.syn_received, samples.Missing) and listener.syn_received > 0
+    return not (listener.depth or waiting or opening or len(listener.close_wait.cookies))
+
+
+def _carried(look: samples.Look) -> samples.Look:
+    """The look as the next one has it: there was a look before, from which nothing vanished."""
+    listener = look.listener
+    if isinstance(listener.vanished_open, samples.Missing):
+        listener = dataclasses.replace(listener, vanished_open=0)
+    return dataclasses.replace(look, listener=dataclasses.replace(listener, peak=listener.depth))
