@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -20,52 +20,10 @@ import pytest
 from lastack import errors
 from lastack.executors.thread_dump import groups, hotspot, hotspot_attach, stacks, waits
 from tests import waiting
-from tests.executors import worlds
+from tests.executors import jvms, worlds
 
-SOURCE = pathlib.Path(__file__).parent / "jvm" / "Patient.java"
 OLD_ENOUGH = hotspot_attach.YOUNG
 SHORT = dt.timedelta(seconds=2)
-
-
-@pytest.fixture(scope="module")
-def classes(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The compiled patient, readable by everybody."""
-    folder = tmp_path_factory.mktemp("classes")
-    javac = shutil.which("javac")
-    assert javac is not None, "these tests start real JVMs: apt-get install openjdk-17-jdk-headless"
-    subprocess.run([javac, "-d", folder, SOURCE], check=True)
-    for each in (folder, *folder.parents):
-        if each.is_relative_to("/tmp") and each != pathlib.Path("/tmp"):
-            each.chmod(each.stat().st_mode | 0o055)
-    return folder
-
-
-@contextlib.contextmanager
-def jvm(
-    classes: pathlib.Path,
-    *options: str,
-    arguments: Sequence[str] = (),
-    around: Sequence[str] = (),
-    env: dict[str, str] | None = None,
-) -> Iterator[int]:
-    """The pid of a JVM that is up; `around` is a command that ends in running another."""
-    argv = [*around, "java", "-Xmx128m", *options, "-cp", str(classes), "Patient", *arguments]
-    with subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert "up\n" == process.stdout.readline()
-            yield _java_in(process.pid)
-        finally:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-            process.kill()
-
-
-def _java_in(pid: int) -> int:
-    tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    return next(each.pid for each in tree if each.name() == "java")
 
 
 def asked(pid: int, *, age: dt.timedelta | None = None, within: dt.timedelta = SHORT) -> stacks.ProcessDump:
@@ -94,14 +52,15 @@ def alive(pid: int) -> bool:
 
 
 def left_behind(pid: int) -> list[str]:
-    """Trigger files in the JVM's /tmp."""
-    return [each.name for each in pathlib.Path(f"/proc/{pid}/root/tmp").glob(".attach_pid*")]
+    """Its trigger file in the JVM's /tmp."""
+    inner = pathlib.Path(f"/proc/{pid}/status").read_text().partition("NSpid:")[2].splitlines()[0].split()[-1]
+    return [each.name for each in pathlib.Path(f"/proc/{pid}/root/tmp").glob(f".attach_pid{inner}")]
 
 
 @pytest.fixture(scope="module")
 def patient(classes: pathlib.Path) -> Iterator[int]:
     """One JVM for all the tests that do not change it."""
-    with jvm(classes) as pid:
+    with jvms.running(classes) as pid:
         yield pid
 
 
@@ -175,7 +134,7 @@ class TestWhatItSays:
 )
 def test_other_users_and_namespaces_are_reached(classes: pathlib.Path, around: tuple[str, ...]) -> None:
     """As the user that the JVM runs as, in its own /tmp, by the pid that it has for itself."""
-    with jvm(classes, around=around) as pid:
+    with jvms.running(classes, around=around) as pid:
         dump = waits.joined(asked(pid))
         assert 3 == sum(thread.role == "exec-#" for thread in dump.threads)
         (caller,) = [thread for thread in dump.threads if thread.name == "caller-1"]
@@ -189,7 +148,7 @@ class TestDanger:
 
     def test_a_jvm_that_does_not_catch_sigquit(self, classes: pathlib.Path) -> None:
         """-Xrs: the signal would end it."""
-        with jvm(classes, "-Xrs") as pid:
+        with jvms.running(classes, "-Xrs") as pid:
             assert "does not catch SIGQUIT" in refused(pid).message
             assert alive(pid)
 
@@ -202,7 +161,9 @@ class TestDanger:
         flags.write_text("+DisableAttachMechanism\n")
         switch = "-XX:+DisableAttachMechanism"
         options = {"option": [switch], "variable": [], "file": [f"-XX:Flags={flags}"]}[way]
-        with jvm(classes, *options, env={"JAVA_TOOL_OPTIONS": switch} if way == "variable" else None) as pid:
+        with jvms.running(
+            classes, *options, env={"JAVA_TOOL_OPTIONS": switch} if way == "variable" else None
+        ) as pid:
             assert switch in refused(pid).message
             assert alive(pid)
 
@@ -214,7 +175,7 @@ class TestDanger:
 
     def test_a_stopped_jvm(self, classes: pathlib.Path) -> None:
         """It stays stopped, and is as it was when it goes on."""
-        with jvm(classes) as pid:
+        with jvms.running(classes) as pid:
             os.kill(pid, signal.SIGSTOP)
             waiting.wait_until(
                 lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED,
@@ -227,7 +188,9 @@ class TestDanger:
 
     def test_a_loop_without_a_safepoint(self, classes: pathlib.Path) -> None:
         """It answers when the loop ends, or not in time; both end in time, and nothing is left."""
-        with jvm(classes, "-XX:+UseSerialGC", "-XX:-UseCountedLoopSafepoints", arguments=["spin"]) as pid:
+        with jvms.running(
+            classes, "-XX:+UseSerialGC", "-XX:-UseCountedLoopSafepoints", arguments=["spin"]
+        ) as pid:
             began = time.monotonic()
             with contextlib.suppress(errors.NotReachable):
                 asked(pid, within=dt.timedelta(milliseconds=300))
@@ -239,7 +202,7 @@ class TestDanger:
 
     def test_an_output_that_nobody_reads_gets_nothing(self, classes: pathlib.Path) -> None:
         """The dump comes through the socket: not a byte of it goes to the JVM's own output."""
-        with jvm(classes) as pid:
+        with jvms.running(classes) as pid:
             before = psutil.Process(pid).io_counters().write_chars
             assert asked(pid).threads
             end = pathlib.Path(f"/proc/{pid}/fd/1").open("rb")  # noqa: SIM115 - closed below
@@ -254,7 +217,7 @@ class TestDanger:
         copy = pathlib.Path("/var/tmp") / f"lastack-test-{os.getpid()}"  # what is below /tmp is hidden
         shutil.copytree(classes, copy)
         try:
-            with jvm(copy, around=["unshare", "--mount", "sh", "-c", script, "sh"]) as pid:
+            with jvms.running(copy, around=["unshare", "--mount", "sh", "-c", script, "sh"]) as pid:
                 assert "cannot make .attach_pid" in refused(pid).message
                 assert alive(pid)
         finally:
@@ -262,7 +225,7 @@ class TestDanger:
 
     def test_one_that_ends_meanwhile(self, classes: pathlib.Path) -> None:
         """The reason, in time."""
-        with jvm(classes) as pid:
+        with jvms.running(classes) as pid:
             asking = hotspot_attach.Asking(pid, worlds.RealClock().now().steady + OLD_ENOUGH, SHORT)
             os.kill(pid, signal.SIGKILL)
             # Whether the answer was out already is a matter of milliseconds; that it ends is not.
@@ -274,7 +237,7 @@ class TestDanger:
 
     def test_five_thousand_threads(self, classes: pathlib.Path) -> None:
         """All of them, within the time."""
-        with jvm(classes, "-Xss256k", arguments=["5000"]) as pid:
+        with jvms.running(classes, "-Xss256k", arguments=["5000"]) as pid:
             found = asked(pid, within=hotspot_attach.WITHIN)
             assert 5000 == sum(thread.role == "exec-#" for thread in found.threads)
 
@@ -341,7 +304,7 @@ def test_a_hostile_process_costs_bounded_time_and_room(
 
 def test_a_stranger_at_the_socket_is_not_believed(classes: pathlib.Path) -> None:
     """Anybody may make a socket of that name in /tmp."""
-    with jvm(classes) as pid, socket.socket(socket.AF_UNIX) as stranger:
+    with jvms.running(classes) as pid, socket.socket(socket.AF_UNIX) as stranger:
         path = pathlib.Path(f"/tmp/.java_pid{pid}")
         stranger.bind(str(path))
         stranger.listen(1)

@@ -23,7 +23,7 @@ from lastack.executors import thread_dumps
 from lastack.executors.thread_dump import py_spy, readers
 from tests import waiting
 from tests.contracts import executor_contract
-from tests.executors import worlds
+from tests.executors import jvms, worlds
 
 THREADED = """
 import threading, time
@@ -100,7 +100,7 @@ def test_the_stuck_threads_of_a_server_are_named(tmp_path: pathlib.Path, threade
     found = worlds.carried(stage.dumper(), worlds.step_of(worlds.dump_series(threaded)))
     assert isinstance(found, outcomes.Succeeded), found
     assert found.text.startswith(
-        "4 of 4 worker threads stand in stall (<string>:4) sleeping, unchanged in 3 dumps over 0.2"
+        "4 of 4 worker threads stand in stall (<string>:4) sleeping, unchanged in 3 dumps over 0."
     )
     assert ("stall (<string>:4)", 4, 4, 3) == tuple(
         found.facts[key] for key in ("frame", "stuck", "of", "dumps")
@@ -234,19 +234,72 @@ def test_a_worker_that_ends_does_not_end_the_series(tmp_path: pathlib.Path) -> N
     assert 4 == found.facts["stuck"]
 
 
-def test_another_runtime_is_told_with_the_command_that_helps(tmp_path: pathlib.Path) -> None:
-    """By what is mapped, not by the name: this one calls itself python."""
-    with subprocess.Popen(["python3", "600"], executable="/bin/sleep") as process:
+def _dumped(folder: pathlib.Path, pid: int) -> outcomes.Succeeded:
+    found = worlds.carried(Stage(folder, pid).dumper(), worlds.step_of(worlds.dump_series(pid)))
+    assert isinstance(found, outcomes.Succeeded), found
+    return found
+
+
+def test_any_program_is_told_as_the_kernel_sees_it(tmp_path: pathlib.Path) -> None:
+    """On whose socket it stands, and by which command a person sees more."""
+    with contextlib.ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        port = silent.getsockname()[1]
+        script = f"exec 3<>/dev/tcp/127.0.0.1/{port}; read -u 3 answer"
+        with subprocess.Popen(["bash", "-c", script]) as process:
+            try:
+                stack.enter_context(silent.accept()[0])
+                waiting.wait_until(
+                    lambda: f"reading from 127.0.0.1:{port}" in _dumped(tmp_path, process.pid).text,
+                    within=worlds.WITHIN,
+                    what="the read",
+                )
+                found = _dumped(tmp_path, process.pid)
+            finally:
+                process.kill()
+    assert found.text.startswith(
+        f"1 of 1 worker processes stands in read reading from 127.0.0.1:{port}, unchanged in 3 dumps over"
+    )
+    assert ("downstream", f"127.0.0.1:{port}") == (found.facts["cause"], found.facts["peer"])
+    summary = (tmp_path / found.evidence[-1].path).read_text()
+    assert f"process {process.pid} is a native program" in summary
+
+
+@pytest.mark.parametrize(
+    ("program", "text", "cause"),
+    [
+        ("while (true);", "1 of 1 worker processes stands in code of its own running, unchanged", "cpu"),
+        ("setInterval(() => {}, 1000);", "none of", None),
+    ],
+    ids=["blocked", "idle"],
+)
+def test_a_blocked_loop_is_told_from_an_idle_one(
+    tmp_path: pathlib.Path, program: str, text: str, cause: str | None
+) -> None:
+    """Node: no function is named, but whether its loop runs."""
+    with subprocess.Popen(["node", "-e", program]) as process:
         try:
-            found = (
-                Stage(tmp_path, process.pid).dumper().begin(worlds.step_of(worlds.dump_series(process.pid)))
+            waiting.wait_until(
+                lambda: _dumped(tmp_path, process.pid).text.startswith(text),
+                within=worlds.WITHIN,
+                what=text,
             )
+            found = _dumped(tmp_path, process.pid)
         finally:
             process.kill()
-    assert isinstance(found, outcomes.Failed)
-    assert not found.happened
-    assert f"process {process.pid} is a native program (its program is" in found.text
-    assert f"gdb -p {process.pid} -batch" in found.text
+    assert cause == found.facts["cause"]
+
+
+def test_a_jvm_that_must_not_be_asked_is_told_as_the_kernel_sees_it(
+    tmp_path: pathlib.Path, classes: pathlib.Path
+) -> None:
+    """The refusal and its reason stay on record, and the next best thing is kept."""
+    with jvms.running(classes, "-Xrs") as pid:
+        found = _dumped(tmp_path, pid)
+        assert psutil.pid_exists(pid)
+    summary = (tmp_path / found.evidence[-1].path).read_text()
+    assert "does not catch SIGQUIT" in summary
+    assert 4 == len(found.evidence)
 
 
 def test_a_process_that_is_not_there_is_a_failure_that_did_not_happen(tmp_path: pathlib.Path) -> None:

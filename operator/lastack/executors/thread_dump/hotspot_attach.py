@@ -25,6 +25,7 @@ MOST_BYTES = 64 * 1024 * 1024
 YOUNG = dt.timedelta(seconds=2)
 """A JVM catches SIGQUIT some time after it began; younger ones ended by it when it was tried."""
 
+_GRACE_SECONDS = 2.0
 _CHILD = pathlib.Path(hotspot_child.__file__)
 _SIGQUIT_BIT = 1 << 2
 _DISABLED = re.compile(r"-XX:\+DisableAttachMechanism\b")
@@ -87,11 +88,11 @@ class Asking:
         raise _failure(self._pid, self._said.read().decode(errors="replace"))
 
     def close(self) -> None:
-        """End it and forget what was said. A child that is killed leaves at most a file `.attach_pid` behind."""
+        """End it and forget what was said. Only a child that had to be killed leaves a file `.attach_pid` behind."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(1)
+                self._process.wait(_GRACE_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -109,11 +110,16 @@ def _checked(pid: int, now: dt.timedelta) -> _Target:
     assert isinstance(content, bytes)  # noqa: S101 - told apart above
     assert isinstance(facts, procfs.ProcessFacts)  # noqa: S101 - the same
     assert isinstance(status, dict)  # noqa: S101 - the same
-    _must_run(pid, facts, now)
+    _must_run(pid, facts)
     if not int(status.get("SigCgt", "0"), 16) & _SIGQUIT_BIT:
         raise errors.Unsupported(
             f"process {pid} does not catch SIGQUIT (it was started with -Xrs, or is starting): asking would end it",
             fix=f"by hand, where it was started with jcmd's help: jcmd {pid} Thread.print, as its user",
+        )
+    if now - facts.started < YOUNG:
+        raise errors.NotReachable(
+            f"process {pid} is younger than {YOUNG.total_seconds():g} s and may not catch SIGQUIT yet",
+            fix="ask again in a moment",
         )
     _must_allow_attaching(pid)
     return _Target(
@@ -125,7 +131,7 @@ def _checked(pid: int, now: dt.timedelta) -> _Target:
     )
 
 
-def _must_run(pid: int, facts: procfs.ProcessFacts, now: dt.timedelta) -> None:
+def _must_run(pid: int, facts: procfs.ProcessFacts) -> None:
     """A process that cannot answer is not asked: it would do so at a moment that nobody chose."""
     standing = {
         "T": "is stopped (SIGSTOP): kill -CONT lets it go on",
@@ -136,11 +142,6 @@ def _must_run(pid: int, facts: procfs.ProcessFacts, now: dt.timedelta) -> None:
         raise errors.NotReachable(f"process {pid} {standing}; nothing was sent to it")
     if facts.state in {"Z", "X"}:
         raise errors.NotReachable(f"process {pid} has ended")
-    if now - facts.started < YOUNG:
-        raise errors.NotReachable(
-            f"process {pid} is younger than {YOUNG.total_seconds():g} s and may not catch SIGQUIT yet",
-            fix="ask again in a moment",
-        )
 
 
 def _must_allow_attaching(pid: int) -> None:

@@ -45,6 +45,8 @@ def main(arguments: list[str]) -> int:
         int(arguments[6]),
     )
     deadline = time.monotonic() + float(arguments[5])
+    # Who runs this ends it early with SIGTERM; the trigger file must go all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     handle = _pin(pid, started)
     try:
         folder = os.open(f"/proc/{pid}/root/tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

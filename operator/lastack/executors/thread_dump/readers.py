@@ -8,7 +8,15 @@ import pathlib
 from collections.abc import Mapping
 from typing import Protocol
 
-from lastack.executors.thread_dump import cpython, hotspot, hotspot_attach, py_spy, runtimes, stacks
+from lastack.executors.thread_dump import (
+    cpython,
+    hotspot,
+    hotspot_attach,
+    kernel_view,
+    py_spy,
+    runtimes,
+    stacks,
+)
 
 
 class Reading(Protocol):
@@ -27,7 +35,12 @@ class Reading(Protocol):
 
 
 class Reader(Protocol):
-    """Reads one runtime."""
+    """Reads one runtime. `instead` is the next best thing where a process cannot be asked."""
+
+    @property
+    def instead(self) -> "Reader | None":
+        """Another reader, or None."""
+        ...
 
     def begin(self, pid: int, max_pause: dt.timedelta, now: dt.timedelta) -> Reading:
         """Begin; `now` is the steady clock. Raises WorldError, and nothing was sent, where it could harm."""
@@ -39,7 +52,9 @@ class Reader(Protocol):
 
 
 class CPythonReader:
-    """By py-spy, from outside."""
+    """By py-spy, from outside. Where it may not look, nobody may."""
+
+    instead = None
 
     def __init__(self, program: pathlib.Path | None = None) -> None:
         """`program` is py-spy; None finds it when it is needed."""
@@ -58,6 +73,10 @@ class CPythonReader:
 class HotSpotReader:
     """By attach, as jcmd does; the pause is the JVM's own safepoint."""
 
+    def __init__(self) -> None:
+        """A JVM that must not be asked is looked at from the kernel's side."""
+        self.instead = KernelReader(runtimes.Kind.JVM)
+
     def begin(self, pid: int, max_pause: dt.timedelta, now: dt.timedelta) -> Reading:
         """Ask for it, where that is safe."""
         del max_pause  # a safepoint is some milliseconds and cannot be bounded from outside
@@ -68,6 +87,28 @@ class HotSpotReader:
         return hotspot.read(raw, pid=pid, parent=parent, command=command, at=at)
 
 
+class KernelReader:
+    """What the kernel tells of any program's threads: no functions, but calls and sockets."""
+
+    instead = None
+
+    def __init__(self, kind: runtimes.Kind) -> None:
+        """`kind` is what the dump says that the program is."""
+        self._kind = kind
+
+    def begin(self, pid: int, max_pause: dt.timedelta, now: dt.timedelta) -> Reading:
+        """Read /proc."""
+        del max_pause, now  # nothing is stopped, and nothing is sent
+        return kernel_view.Reading(pid, self._kind.value)
+
+    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+        """Its JSON."""
+        return kernel_view.read(raw, pid=pid, parent=parent, command=command, at=at)
+
+
+SEEN_BY_KERNEL = (runtimes.Kind.GO, runtimes.Kind.NODE, runtimes.Kind.NATIVE)
+"""Runtimes that cannot be asked from outside without harm or a port of their own."""
+
 Readers = Mapping[runtimes.Kind, Reader]
 
 
@@ -76,4 +117,5 @@ def all_readers(py_spy_program: pathlib.Path | None = None) -> Readers:
     return {
         runtimes.Kind.CPYTHON: CPythonReader(py_spy_program),
         runtimes.Kind.JVM: HotSpotReader(),
+        **{kind: KernelReader(kind) for kind in SEEN_BY_KERNEL},
     }

@@ -46,13 +46,14 @@ class Evidence:
     seen: str
 
     def sentence(self, pid: int) -> str:
-        """Why there is no dump, and what a person can do."""
+        """Why its functions are not told, or why there is no dump at all."""
         if self.kind is Kind.KERNEL:
             return f"process {pid} is a kernel thread ({self.seen}): it runs no program whose threads could be dumped"
-        return f"process {pid} is {self.kind.value} ({self.seen}), whose threads lastack does not read yet"
+        what = "its threads are told as the kernel sees them, without functions"
+        return f"process {pid} is {self.kind.value} ({self.seen}): {what}"
 
     def by_hand(self, pid: int) -> str | None:
-        """What a person can do where lastack has no reader."""
+        """What a person can do to see more."""
         command = _BY_HAND.get(self.kind)
         return command.format(pid=pid) if command else None
 

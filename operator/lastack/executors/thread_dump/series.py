@@ -144,8 +144,10 @@ class Series:
             if given or kind is errors.NotPermitted:
                 self.missing[pid] = kind(f"process {pid}: {found.why}", fix=found.fix)
             return None
+        if not given and found.kind in readers.SEEN_BY_KERNEL:
+            return None  # a shell, a tail, a helper: only what is meant is looked at so
         reader = self._readers.get(found.kind)
-        if reader is None and given:
+        if given and (reader is None or found.kind in readers.SEEN_BY_KERNEL):
             self.missing[pid] = errors.Unsupported(found.sentence(pid), fix=found.by_hand(pid))
         return reader
 
@@ -168,13 +170,24 @@ class Series:
                 raw, pid=process.pid, parent=process.parent, command=process.command, at=now.wall
             )
         except errors.WorldError as problem:
-            self._failed(process, problem)
+            if not self._fell_back(taking, problem):
+                self._failed(process, problem)
+            return
         else:
             self._keep(dump, len(self.rounds) + 1)
             dump = waits.joined(dump)
             if self._round is not None:
                 self._round.append(dump)
         self.close()
+
+    def _fell_back(self, taking: _Taking, problem: errors.WorldError) -> bool:
+        """Whether the next best thing is taken instead; why it had to be stays in `missing`."""
+        if taking.reader.instead is None or procfs.is_gone(taking.process.pid):
+            return False
+        self.close()
+        self.missing[taking.process.pid] = problem
+        self._current = _Taking(taking.process, taking.reader.instead)
+        return True
 
     def _failed(self, process: Process, problem: errors.WorldError) -> None:
         """A worker of a prefork server may end in the middle; without its first process the member is another."""
