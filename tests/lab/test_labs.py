@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from typing import Any
 
 import click
@@ -20,41 +19,16 @@ from lastack import cli
 from lastack.lab import plans, scenarios
 from tests import waiting
 from tests.e2e import ordinary_users
-from tests.lab import leftovers
+from tests.lab import labs, leftovers
 
 SOON = dt.timedelta(seconds=30)
-PROGRAM = str(pathlib.Path(sys.executable).with_name("lastack"))
-LAB = [PROGRAM, "lab"]
-
-
-def started(name: str, *options: str, **variables: str) -> tuple[str, subprocess.Popen[str]]:
-    """A lab in the background, once it has said everything, and the mark of its processes."""
-    mark, environment = leftovers.marked_environment()
-    process = subprocess.Popen(
-        [*LAB, name, *options],
-        env={**environment, "PYTHONUNBUFFERED": "1", **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    return mark, process
-
-
-def introduction(process: subprocess.Popen[str]) -> str:
-    """Everything up to the last line of the introduction."""
-    assert process.stdout is not None
-    said = ""
-    while not said.endswith("Nothing is left then.\n"):
-        line = process.stdout.readline()
-        assert line, f"the lab ended: {said}{process.communicate()}"
-        said += line
-    return said
+LAB = [labs.PROGRAM, "lab"]
 
 
 def diagnosis(service: int) -> tuple[dict[str, Any], int]:
     """The item about the service that `lastack diagnose` puts first, and its exit status; nobody else is sick."""
     done = subprocess.run(
-        [PROGRAM, "diagnose", "--netns", str(service), "-o", "json"],
+        [labs.PROGRAM, "diagnose", "--netns", str(service), "-o", "json"],
         capture_output=True,
         text=True,
         check=False,
@@ -78,8 +52,8 @@ def diagnosis(service: int) -> tuple[dict[str, Any], int]:
 )
 def test_diagnose_names_what_the_lab_shows(name: str, confidences: set[str], status: int) -> None:
     """The command that the lab prints has the answer that the lab promises, in the time that it promises."""
-    _, process = started(name)
-    service = int(re.findall(r"is pid (\d+)", introduction(process))[0])
+    _, process = labs.started(name)
+    service = int(re.findall(r"is pid (\d+)", labs.introduction(process))[0])
     try:
         item, code = waiting.wait_until(
             lambda: found if (found := diagnosis(service))[0]["code"] == name else None,
@@ -99,13 +73,13 @@ def test_an_ordinary_user_has_a_lab_too() -> None:
     """The printed command joins the lab's user namespace first, and then sees the same."""
     home = ordinary_users.home()
     with subprocess.Popen(
-        ordinary_users.command(PROGRAM, "lab", "healthy"),
+        ordinary_users.command(labs.PROGRAM, "lab", "healthy"),
         env={**os.environ, "HOME": str(home), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        said = introduction(process)
+        said = labs.introduction(process)
         printed = next(line.split() for line in said.splitlines() if line.endswith("lastack diagnose"))
         nsenter = shutil.which(printed[0])
         assert nsenter is not None
@@ -126,8 +100,8 @@ def test_an_ordinary_user_has_a_lab_too() -> None:
 @pytest.mark.parametrize("name", list(plans.Name))
 def test_a_lab_ends_by_itself_and_leaves_nothing(name: plans.Name) -> None:
     """Exit status 0 after --for; no process and no namespace of it is left."""
-    mark, process = started(name, "--for", "1s")
-    said = introduction(process)
+    mark, process = labs.started(name, "--for", "1s")
+    said = labs.introduction(process)
     service = int(re.findall(r"is pid (\d+)", said)[0])
     namespace = leftovers.namespace_of(service)
     assert leftovers.namespace_of(os.getpid()) != namespace
@@ -139,8 +113,8 @@ def test_a_lab_ends_by_itself_and_leaves_nothing(name: plans.Name) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_lab_says_so_and_leaves_nothing(number: signal.Signals) -> None:
     """Ctrl-C, a polite kill and a closed terminal are one thing: 130."""
-    mark, process = started("accept-stall")
-    introduction(process)
+    mark, process = labs.started("accept-stall")
+    labs.introduction(process)
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert (130, "") == (process.returncode, out)
@@ -150,8 +124,8 @@ def test_an_interrupted_lab_says_so_and_leaves_nothing(number: signal.Signals) -
 
 def test_a_killed_lab_leaves_no_process(tmp_path: pathlib.Path) -> None:
     """Also when it had no time to clean up; only its logs stay."""
-    mark, process = started("accept-stall", TMPDIR=str(tmp_path))
-    introduction(process)
+    mark, process = labs.started("accept-stall", TMPDIR=str(tmp_path))
+    labs.introduction(process)
     process.kill()
     process.communicate()
     waiting.wait_until(lambda: not leftovers.processes(mark), within=SOON, what="the end of its children")
@@ -159,7 +133,7 @@ def test_a_killed_lab_leaves_no_process(tmp_path: pathlib.Path) -> None:
 
 def test_the_output_of_a_lab_has_no_escape_codes_when_piped() -> None:
     """Plain lines where there is no terminal."""
-    _, process = started("healthy", "--for", "1s")
+    _, process = labs.started("healthy", "--for", "1s")
     out, err = process.communicate()
     assert "\x1b" not in out + err
 
@@ -210,7 +184,7 @@ def test_where_namespaces_are_forbidden_it_is_said_how_to_go_on(
     sysctl: str, drop: str, expected: str
 ) -> None:
     """Exit 3, what was needed, and the next step."""
-    script = FORBIDDEN.format(sysctl=sysctl, drop=drop, program=PROGRAM)
+    script = FORBIDDEN.format(sysctl=sysctl, drop=drop, program=labs.PROGRAM)
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "sh", "-c", script],
         capture_output=True,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from lastack import errors
 from lastack.lab import clients, lifelines, loads, namespaces, plans, services
 
-_READY_SECONDS = 10.0
+_READY_SECONDS = 60.0
 _LOOK_EVERY_SECONDS = 0.02
 
 

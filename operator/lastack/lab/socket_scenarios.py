@@ -19,7 +19,7 @@ SCENARIOS = (
         "the process may open no more files, and accept() fails",
         (
             (
-                "A service may open 64 files, and keeps every connection that it has served. After 50 of them accept() "
+                "A service may open 64 files, and keeps every connection that it has served. After 60 of them accept() "
                 "fails with `too many open files`; the workers try again and again, as most servers do."
             ),
             (
