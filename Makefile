@@ -21,9 +21,12 @@ DEBIAN_PACKAGES := \
   systemd-container:/usr/bin/systemd-nspawn:the-test-box-itself \
   nodejs:node:a-patient-that-is-not-Python \
   openjdk-17-jdk-headless:javac:real-Java-virtual-machines-to-ask-for-their-threads
+ \
+  nginx-light:/usr/sbin/nginx:a-proxy-of-the-corpus \
+  openssl:/usr/bin/openssl:certificates-for-servers-of-the-corpus
 
 # `build` is a folder of results, not a target to renew.
-.PHONY: help setup packages lock demo lint test bench soak simulate clean
+.PHONY: help setup packages lock demo lint test bench soak corpus simulate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +75,9 @@ bench: setup ## cost against a C reference and ss, into build/bench.json
 SOAK_TICKS ?= 10000
 soak: setup ## memory over 10,000 ticks of the host process, into build/soak.json
 	$(BIN)/python -m benchmarks.soak --ticks $(SOAK_TICKS) --out build/soak.json
+
+corpus: setup ## every server of the honest proof in every condition, as root; renews the table of the docs
+	$(BIN)/python -m tests.corpus --renew --out build/corpus.json
 
 SEEDS ?= 1000
 simulate: setup ## every property test with SEEDS=N examples (1000)

@@ -14,7 +14,8 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from tests.corpus import conditions, runs, servers, shapes
+from tests.corpus import conditions, runs, servers, shapes, tables
+from tests.docs import generated
 
 ROOT = pathlib.Path(__file__).parents[2]
 _OUT = ROOT / "build" / "corpus.json"
@@ -41,9 +42,11 @@ def main(words: Sequence[str] | None = None) -> int:
             if outcome.verdict.faults or outcome.void:
                 _WRONG.mkdir(parents=True, exist_ok=True)
                 (_WRONG / f"{outcome.cell.name}.txt").write_text(outcome.case(), encoding="utf-8")
-    document = _document(cells, rows)
+    document = _document(rows)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if arguments.renew:
+        _renew(document)
     wrong = [row for row in rows if row["faults"]]
     void = [row for row in rows if row["void"]]
     disruptive = sum(row["disruptive"] for row in rows)
@@ -60,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="print the cells and run nothing")
     parser.add_argument("--jobs", type=int, default=_JOBS, help="how many cells side by side")
     parser.add_argument("--record", type=pathlib.Path, help="a folder for a recording of each cell")
+    parser.add_argument("--renew", action="store_true", help="put the rows into docs/reference")
     parser.add_argument("--out", type=pathlib.Path, default=_OUT)
     return parser
 
@@ -74,18 +78,22 @@ def _chosen(arguments: argparse.Namespace) -> list[shapes.Cell]:
     ]
 
 
-def _document(cells: list[shapes.Cell], rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _document(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The rows in the order of the table, with what they were made on."""
-    order = {(cell.server.name, cell.condition.name): number for number, cell in enumerate(cells)}
+    made_on = {"commit": _commit(), "kernel": platform.release()}
     return {
         "apiVersion": "lastack.dev/v1alpha1",
         "kind": "Corpus",
-        "commit": _commit(),
-        "kernel": platform.release(),
-        "disruptive": sum(row["disruptive"] for row in rows),
-        "wrong": sum(1 for row in rows if row["faults"]),
-        "cells": sorted(rows, key=lambda row: order[row["server"], row["condition"]]),
+        "cells": tables.merged((), [row | made_on for row in rows]),
     }
+
+
+def _renew(document: dict[str, Any]) -> None:
+    """Put the rows of this run in place of the committed ones, and write the page anew."""
+    kept = tables.rows() if tables.FIGURES.exists() else []
+    renewed = document | {"cells": tables.merged(kept, document["cells"])}
+    tables.FIGURES.write_text(json.dumps(renewed, indent=1) + "\n", encoding="utf-8")
+    generated.main()
 
 
 def _line(outcome: runs.Outcome) -> str:

@@ -44,7 +44,6 @@ class Outcome:
             "sick": self.cell.sick,
             **verdict,
             "void": self.void,
-            "clients": list(self.clients),
         }
 
     def case(self) -> str:
@@ -102,7 +101,7 @@ def _run_one(cell: shapes.Cell, folder: pathlib.Path, recordings: pathlib.Path |
         room.begin()
         _ripen(cell.ripens_seconds)
         recording = (
-            None if recordings is None else _begin_recording(room, recordings / f"{cell.name}.jsonl.gz")
+            None if recordings is None else _begin_recording(room, recordings / f"{cell.name}.lastack")
         )
         exit_code, document = grounds.finished(room.ground.begin_diagnosis())
         sockets = room.sockets()

@@ -15,6 +15,7 @@ import click
 from lastack import cli
 from lastack.engine import ladder, reasons, thresholds
 from lastack.policy import sysctls
+from tests.corpus import tables
 from tests.docs import pages
 
 
@@ -106,6 +107,9 @@ PARTS: Mapping[str, tuple[pathlib.Path, Callable[[], str]]] = {
     "thresholds": (pages.DOCS / "reference" / "thresholds.md", _thresholds),
     "sysctls": (pages.DOCS / "explanation" / "diagnosis.md", _sysctls),
     "layers": (pages.DOCS / "explanation" / "architecture.md", _layers),
+    "corpus-summary": (pages.DOCS / "reference" / "corpus.md", tables.summary),
+    "corpus": (pages.DOCS / "reference" / "corpus.md", tables.matrix),
+    "corpus-conditions": (pages.DOCS / "reference" / "corpus.md", tables.stories),
     "ladder": (pages.DOCS / "explanation" / "architecture.md", _ladder),
 }
 """Name of the part -> the page that holds it, and what it has to say."""

@@ -12,6 +12,15 @@ _BLOCKING = frozenset[shapes.Handler](
     {"ok", "work", "slow", "lock", "downstream", "sleep", "cpu", "hoard", "fetch", "download"}
 )
 
+# A worker whose accept() fails ends, and its master starts another: the files come back every few seconds.
+_RESTARTS_ITSELF = shapes.Expectation(
+    frozenset({"fd-exhaustion", "healthy", "half-close-in-use"}),
+    frozenset({"acceptQueue.headAge", "acceptProgress"}),
+)
+# After 30 s its master kills a worker that does not end: from then on a stuck handler is a very slow one.
+_KILLED = frozenset({"accept-stall", "overload"})
+_PEER = f"127.0.0.1:{shapes.DOWNSTREAM_PORT}"
+
 GUNICORN_SYNC = shapes.Server(
     name="gunicorn-sync",
     command=(str(_BIN / "gunicorn"), "--chdir", _HERE, "-b", "127.0.0.1:{port}", "wsgi:application"),
@@ -26,7 +35,15 @@ GUNICORN_SYNC = shapes.Server(
     polls=3,
     tls=_TLS,
     # Its one worker writes to the slowest reader and to nobody else: this server wants a proxy in front.
-    otherwise={"download": shapes.Expectation(frozenset({"accept-stall"}), causes=frozenset({"client"}))},
+    otherwise={
+        "download": shapes.Expectation(_KILLED, causes=frozenset({"client"})),
+        "lock": shapes.Expectation(_KILLED, causes=frozenset({"lock"})),
+        "downstream": shapes.Expectation(_KILLED, causes=frozenset({"downstream"}), peer=_PEER),
+        "sleep": shapes.Expectation(_KILLED),
+        "cpu": shapes.Expectation(_KILLED, causes=frozenset({"cpu"})),
+        "exhausted": _RESTARTS_ITSELF,
+        "leak-exhausted": _RESTARTS_ITSELF,
+    },
 )
 GUNICORN_GTHREAD = shapes.Server(
     name="gunicorn-gthread",
@@ -44,6 +61,7 @@ GUNICORN_GTHREAD = shapes.Server(
     overload=120,
     polls=3,
     tls=_TLS,
+    otherwise={"exhausted": _RESTARTS_ITSELF, "leak-exhausted": _RESTARTS_ITSELF},
 )
 UVICORN = shapes.Server(
     name="uvicorn",

@@ -11,6 +11,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., object]) 
     """Answer, or do what the path says."""
     path = environ["PATH_INFO"]
     if path == "/leak":
+        start_response("101 Switching Protocols", [])
         handlers.take_over(environ["gunicorn.socket"])
         return []
     handlers.run(path, environ["QUERY_STRING"])
