@@ -53,7 +53,7 @@ SICK = (
     shapes.Condition(
         name="cpu",
         story="the handlers compute for ever",
-        clients=("hang path=cpu count={stuck}", _VISITORS),
+        clients=("hang path=cpu count={spinning}", _VISITORS),
         ripens_seconds=13,
         needs=frozenset({"cpu"}),
         expects=_stall("cpu"),

@@ -32,6 +32,8 @@ SLOW_SECONDS = 1.0
 POLL_SECONDS = 20
 HANDLER_STALL_RIPENS_SECONDS = 36
 """An accepted connection has to be half a minute old before anybody may call its handler stuck."""
+_MOST_SPINNING = 12
+"""More threads that compute for ever leave nothing of two cores to whoever looks."""
 
 Handler = Literal[
     "ok", "work", "slow", "lock", "downstream", "sleep", "cpu", "leak", "hoard", "fetch", "longpoll", "download",
@@ -107,11 +109,12 @@ class Condition:
 
     `clients` are command lines for clients.py, in which {polls}, {load_clients}, {load_pause}, {load_path} and
     {overload} of the server are filled in; {stuck} is enough requests to block all its workers and leave some
-    over. It is ripe `ripens_seconds` after they began. `expects` without codes is: what blocked handlers of the
-    server lead to (Server.stalls_as). `sysctls` are of the namespace, set before the server starts;
-    `scarce_files` starts it with its own low limit of open files. `heavy` keeps a core busy and runs alone;
-    `patient` needs minutes to ripen and is left out of CI. Where it is `served`, a client without an answer makes
-    the run void: the server was not healthy. `only` names the servers that can be in it, empty is all.
+    over, {spinning} as many as a machine bears. It is ripe `ripens_seconds` after they began. `expects` without
+    codes is: what blocked handlers of the server lead to (Server.stalls_as). `sysctls` are of the namespace,
+    set before the server starts; `scarce_files` starts it with its own low limit of open files. `heavy` keeps a
+    core busy and runs alone; `patient` needs minutes to ripen and is left out of CI. Where it is `served`, a
+    client without an answer makes the run void: the server was not healthy. `only` names the servers that can
+    be in it, empty is all.
     """
 
     name: str
@@ -176,6 +179,7 @@ class Cell:
         clients, pause, path = self.server.load
         words = {
             "stuck": self.server.workers + 5,
+            "spinning": min(self.server.workers + 5, _MOST_SPINNING),
             "polls": self.server.polls,
             "load_clients": clients,
             "load_pause": pause,
