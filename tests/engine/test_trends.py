@@ -173,19 +173,24 @@ def test_a_gap_longer_than_the_horizon_begins_anew() -> None:
     assert ([5.0], None) == (list(trend.means), trend.growth)
 
 
+def copied(trend: trends.Trend | None) -> list[list[float]]:
+    """The columns as they are now."""
+    return [] if trend is None else [list(trend.begun_seconds), list(trend.means), list(trend.counts)]
+
+
 GAPS = st.lists(st.tuples(st.floats(0, 7200), st.floats(0, 1e6)), min_size=1, max_size=400)
 
 
 @given(GAPS)
 def test_a_trend_is_bounded_and_ordered_whatever_comes(samples: list[tuple[float, float]]) -> None:
     """At most 120 points, oldest first, within the values that were seen; the value before is never changed."""
-    trend, second = None, 0.0
+    trend: trends.Trend | None = None
+    second = 0.0
     for passed, value in samples:
         second += passed
-        earlier, copy = trend, None if trend is None else (list(trend.means), list(trend.begun_seconds))
+        earlier, copy = trend, copied(trend)
         trend = trends.extend(trend, dt.timedelta(seconds=second), value)
-        if earlier is not None:
-            assert (list(earlier.means), list(earlier.begun_seconds)) == copy
+        assert copy == copied(earlier)
     assert trend is not None
     values = [value for _, value in samples]
     assert len(trend.means) <= thresholds.TREND_POINTS

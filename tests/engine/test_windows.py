@@ -62,15 +62,16 @@ def test_another_socket_owner_or_process_begins_anew() -> None:
 def test_a_listener_has_slopes_once_it_was_watched_for_ten_minutes() -> None:
     """Per hour, of what is held and of files; and the seconds until the limit of 1024 files."""
     measured = signals.measure(watched(6))
-    assert (10, 10, 10, 0) == tuple(
-        pytest.approx(signals.known(measured[name]), abs=0.5)
+    slopes = {
+        name: measured[name]
         for name in (
             Name.CLOSE_WAIT_TOTAL_SLOPE,
             Name.CLOSE_WAIT_HELD_SLOPE,
             Name.OPEN_FILES_SLOPE,
             Name.THREADS_SLOPE,
         )
-    )
+    }
+    assert dict(zip(slopes, (10, 10, 10, 0), strict=True)) == pytest.approx(slopes, abs=0.5)
     left = (1024 - 160) / 10 * 3600
     assert left == pytest.approx(signals.known(measured[Name.OPEN_FILES_EXHAUSTS_IN]), rel=0.05)
 
@@ -153,10 +154,8 @@ def test_a_client_has_slopes_of_its_connections_and_files() -> None:
         ages = [60.0] * (minute // 3)
         kept = windows.extend_clients(kept, (clients.look(60 * minute, {DATABASE: ages}, files=minute),))
     measured = signals.measure_outbound(kept[CLIENT])
-    assert (20, 60) == tuple(
-        pytest.approx(signals.known(measured[name]), abs=2)
-        for name in (Name.CLOSE_WAIT_OUTBOUND_SLOPE, Name.OPEN_FILES_SLOPE)
-    )
+    slopes = {name: measured[name] for name in (Name.CLOSE_WAIT_OUTBOUND_SLOPE, Name.OPEN_FILES_SLOPE)}
+    assert dict(zip(slopes, (20, 60), strict=True)) == pytest.approx(slopes, abs=2)
     assert {Name.CLOSE_WAIT_OUTBOUND_SLOPE, Name.OPEN_FILES_SLOPE, Name.OPEN_FILES_EXHAUSTS_IN} == (
         SLOPES & measured.keys()
     )

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from lastack.engine import close_waits, samples, thresholds
 
-_SENDS = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice"})
-_RESTS = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2", "accept", "accept4"})
+SENDS = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile", "splice"})
+RESTS = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2", "accept", "accept4"})
 """Calls in which a thread waits for whatever comes next, and for nobody in particular."""
 _ONE_READING = samples.Missing(
     "where its threads stand was read once, which does not tell who stands still", "watch for longer than 0 s"
@@ -78,7 +78,7 @@ def _held_by(stand: samples.ThreadStand) -> str | None:
         return RUNNING
     if stand.side == "outbound":
         return stand.peer or "a connection of its own"
-    return CLIENTS if stand.side == "inbound" and stand.call in _SENDS else None
+    return CLIENTS if stand.side == "inbound" and stand.call in SENDS else None
 
 
 def may_wait(threads: Iterable[samples.ThreadStand]) -> int:
@@ -89,5 +89,5 @@ def may_wait(threads: Iterable[samples.ThreadStand]) -> int:
     return sum(
         1
         for stand in threads
-        if not stand.running and stand.call not in _RESTS and stand.side not in {"inbound", "listening"}
+        if not stand.running and stand.call not in RESTS and stand.side not in {"inbound", "listening"}
     )

@@ -138,3 +138,25 @@ are the trend: a leak that began today in a process that was well would else sta
 TREND_AGREEMENT = 0.75
 """A gauge grows when in three of four pairs of its points the later one is higher: of noise it is in half of them, of
 one single step too, and of a garbage collector that closes what was forgotten in fewer with each round."""
+
+CAUSE_SHARE = 0.5
+"""What holds half of the workers decides how the service is; with fewer held, the others would still serve."""
+
+CAUSE_THREADS = 3
+"""One or two threads that wait for a server may be a subscriber or a poller, which waits all day and is well; so few
+count only when they are the main threads of workers, or when no others are left."""
+
+CAUSE_THROTTLED_SHARE = 0.5
+"""A group that was stopped in half of its periods has less processor than it wants, by far; a few are a burst."""
+
+CAUSE_LEAST_PERIODS = 10
+"""Periods are usually 0.1 s: fewer than a second of them say nothing about a state."""
+
+CAUSE_MEMORY_STALLED_SHARE = 0.2
+"""When some task waits for memory a fifth of the time, what waits is memory."""
+
+CAUSE_MEMORY_FULL_SHARE = 0.95
+"""So near to its limit a group lives by giving pages back, and a process in D is reading them in again."""
+
+CAUSE_CPU_SHARE = 0.9
+"""A worker that uses nine tenths of a processor has no time left to wait for anything else."""

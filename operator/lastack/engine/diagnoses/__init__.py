@@ -4,9 +4,10 @@ One file per disease: its signature, its numbers as evidence, its severity and i
 engine.judgements and by `lastack diagnose`. This is one of the two decisions of the program, and it is pure.
 """
 
+import dataclasses
 from collections.abc import Callable, Collection
 
-from lastack.engine import findings, remedies, samples, signals
+from lastack.engine import causes, findings, remedies, samples, signals
 from lastack.engine.diagnoses import (
     accept_stall,
     backlog_too_small,
@@ -48,7 +49,8 @@ def diagnose(window: samples.Window) -> findings.Finding:
     for match in PRECEDENCE:
         found = match(window, measured)
         if found is not None:
-            return remedies.advise(found, window)
+            caused = dataclasses.replace(found, cause=causes.seek(window, found))
+            return remedies.advise(caused, window)
     return no_disease.healthy(window, measured)
 
 

@@ -73,5 +73,4 @@ def _finding(
         ),
         evidence=evidence.known(pieces),
         signals=measured,
-        cause=findings.Cause(vocabulary.CauseKind.UNKNOWN, None, vocabulary.Confidence.LOW),
     )
