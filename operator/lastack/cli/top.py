@@ -29,6 +29,9 @@ from lastack.policy import sysctls
 from lastack.sensors import places, rounds, sampler, watch
 
 
+_WIDE = 100
+
+
 @click.command()
 @selecting.options
 @click.option(
@@ -162,7 +165,9 @@ def _once(wanted: places.Wanted, window: dt.timedelta, output: str) -> int:
 
 def _print(answer: diagnosis_documents.Answer, wanted: places.Wanted) -> None:
     rows = top_rows.arranged(top_rows.of(answer.items), top_rows.Order.TROUBLE, "")
-    columns = top_tables.layout(max(printing.width(), top_tables.NARROWEST), netns=wanted.all_netns)
+    width = printing.width()
+    # A narrow table has no room for it beside a whole diagnosis; -o json has it.
+    columns = top_tables.layout(width, netns=wanted.all_netns and width >= _WIDE)
     if rows:
         printing.text(top_tables.titles(columns))
     for row in rows:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from lastack import ports
 from lastack.cli import diagnosis_answers, top_rows
-from lastack.engine import samples, signals, windows
+from lastack.engine import samples, signals, thresholds, windows
 from lastack.policy import vocabulary
 from lastack.sensors import places, rounds, sampler
 
@@ -21,6 +21,8 @@ _DEEP_IN_TROUBLE_SECONDS = 5.0
 _DEEP_OTHERWISE_SECONDS = 30.0
 _DEEP_COST_FACTOR = 100
 """A deep look is followed by at least so many times its processor time without one."""
+_JUDGED_EVERY = dt.timedelta(seconds=10)
+"""How old the judgement of a listener may be at which nothing happens."""
 _FIND_EVERY_SECONDS = 5.0
 """How often processes of a unit and namespaces are looked for anew: a restarted service has other pids."""
 
@@ -120,6 +122,7 @@ class Looks:
         self._windows: Mapping[windows.Key, samples.Window] = {}
         self._clients: dict[int, windows.ClientWindows] = {}
         self._outbound: dict[tuple[object, ...], int] = {}
+        self._judged: dict[windows.Key, _Judged] = {}
         self._trouble: frozenset[int] = frozenset()
 
     def take(self) -> Table:
@@ -136,9 +139,17 @@ class Looks:
             before = self._clients.get(inode, {})
             self._clients[inode] = windows.extend_clients(before, taken.found[inode].outbound)
         self._clients = {inode: kept for inode, kept in self._clients.items() if inode in taken.found}
-        seen = self._seen(taken)
-        answer = diagnosis_answers.judge(self._ports, seen)
-        rows = tuple(self._remembered(row) for row in top_rows.of(answer.items))
+        idle = {
+            key: known.row
+            for key, window in self._windows.items()
+            if (known := self._judged.get(key)) is not None and known.holds(window)
+        }
+        seen = self._seen(taken, [window for key, window in self._windows.items() if key not in idle])
+        # The idle ones are heard, too.
+        unheard = self._ports - {row.item.port for row in idle.values()}
+        answer = diagnosis_answers.judge(unheard, seen)
+        rows = tuple(self._remembered(row) for row in (*top_rows.of(answer.items), *idle.values()))
+        self._judged = _judged(rows)
         self._outbound = {row.key: row.outbound for row in rows if row.outbound is not None}
         self._trouble = frozenset(
             row.netns
@@ -146,17 +157,23 @@ class Looks:
             if row.netns is not None and row.finding.severity is not vocabulary.Severity.NONE
         )
         return Table(
-            seen.at, seen.window, rows, ambient(tuple(seen.windows)), tuple(taken.found), answer.missing
+            at=seen.at,
+            span=seen.window,
+            rows=rows,
+            ambient=ambient(tuple(self._windows.values())),
+            namespaces=tuple(taken.found),
+            missing=answer.missing,
         )
 
-    def _seen(self, taken: Taken) -> diagnosis_answers.Seen:
-        found = tuple(self._windows.values())
+    def _seen(self, taken: Taken, found: Sequence[samples.Window]) -> diagnosis_answers.Seen:
+        clients = [window for kept in self._clients.values() for window in kept.values()]
         return diagnosis_answers.Seen(
             windows=found,
-            outbound=[window for kept in self._clients.values() for window in kept.values()],
+            # Ports select listeners.
+            outbound=() if self._ports else clients,
             namespaces=[inode for inode, sample in taken.found.items() if sample.looks or not sample.unseen],
             missing=taken.missing,
-            window=max((window.length for window in found), default=dt.timedelta(0)),
+            window=max((window.length for window in self._windows.values()), default=dt.timedelta(0)),
             at=max((sample.at.wall for sample in taken.found.values()), default=dt.datetime.now(dt.UTC)),
         )
 
@@ -165,6 +182,48 @@ class Looks:
         if row.outbound is not None or row.key not in self._outbound:
             return row
         return dataclasses.replace(row, outbound=self._outbound[row.key])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Judged:
+    """A row at which nothing is wrong, and of what look."""
+
+    row: top_rows.Row
+    of: samples.Look
+
+    def holds(self, window: samples.Window) -> bool:
+        """Whether nothing has happened at this listener since: to judge it is the largest part of a refresh."""
+        return (
+            window.last.at.since(self.of.at) < _JUDGED_EVERY
+            and all(_is_idle(look) for look in window.looks)
+            and window.first.listener.drops == window.last.listener.drops
+            and _files(window.last) == _files(self.of)
+        )
+
+
+def _judged(rows: Sequence[top_rows.Row]) -> dict[windows.Key, _Judged]:
+    """Those of the rows that need not be judged again while nothing happens."""
+    found = {}
+    for row in rows:
+        window = row.item.window
+        if window is None or row.finding.code is not vocabulary.DiagnosisCode.HEALTHY:
+            continue
+        look = window.last
+        key = (look.namespace.inode, look.listener.cookie, look.owner.pid or 0)
+        # What was seen for a moment only may still turn out to be something.
+        if window.length >= thresholds.WINDOW_SPAN and all(_is_idle(each) for each in window.looks):
+            found[key] = _Judged(row, look)
+    return found
+
+
+def _is_idle(look: samples.Look) -> bool:
+    """Nobody waits, and nobody has closed."""
+    listener = look.listener
+    return not (listener.depth or listener.peak or listener.close_wait.cookies)
+
+
+def _files(look: samples.Look) -> list[int | samples.Missing]:
+    return [process.open_files for process in look.owner.processes]
 
 
 class _Pace:
