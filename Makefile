@@ -20,14 +20,12 @@ DEBIAN_PACKAGES := \
   dbus:/usr/bin/dbus-daemon:the-bus-of-the-test-box \
   systemd-container:/usr/bin/systemd-nspawn:the-test-box-itself \
   nodejs:node:a-patient-that-is-not-Python \
-  openjdk-17-jdk-headless:javac:real-Java-virtual-machines-to-ask-for-their-threads
- \
   nginx-light:/usr/sbin/nginx:a-proxy-of-the-corpus \
   openssl:/usr/bin/openssl:certificates-for-servers-of-the-corpus \
-  openjdk-17-jdk-headless:javac:Tomcat-of-the-corpus \
+  openjdk-17-jdk-headless:javac:Java-virtual-machines-to-dump,-Tomcat-of-the-corpus \
   libtomcat9-java:/usr/share/java/tomcat9-catalina.jar:Tomcat-of-the-corpus \
   libresteasy3.0-java:/usr/share/java/resteasy-jaxrs.jar:RESTEasy-on-that-Tomcat \
-  golang-go:go:Go-net/http-of-the-corpus
+  golang-go:go:Go-programs-to-dump,-Go-net/http-of-the-corpus
 
 # `build` is a folder of results, not a target to renew.
 .PHONY: help setup packages lock demo lint test bench soak corpus simulate clean

@@ -34,7 +34,10 @@ _POOL_PLACES = (
     ("redis/connection.py", "get_connection"),
 )
 """The same for Python: end of the file's folder or name, function."""
-_LOCK_STATES = frozenset({"BLOCKED"})
+_LOCK_STATES = frozenset(
+    {"BLOCKED", "sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock", "semacquire"}
+)
+"""What runtimes call a thread that waits for a lock: Java, Go."""
 _LOCK_FRAMES = (
     "java.util.concurrent.locks.ReentrantLock",
     "java.util.concurrent.locks.ReentrantReadWriteLock",
@@ -81,6 +84,8 @@ def _of_wait(wait: stacks.Wait, *, told: bool) -> Meaning:
     """What the kernel says; `told`: the runtime has words of its own for locks, and did not say them."""
     if wait.running:
         return Meaning(vocabulary.CauseKind.CPU, "running")
+    if wait.side == "outbound" and wait.peer is None:
+        return Meaning(vocabulary.CauseKind.DOWNSTREAM, "waiting for an answer of another service")
     if wait.peer is not None and wait.side != "listening":
         verb = _VERBS.get(wait.call or "", "reading from")
         if wait.side == "outbound":
@@ -119,7 +124,7 @@ def _lock_words(thread: stacks.ThreadStack, everybody: Sequence[stacks.ThreadSta
     if wanted is None:
         return "waiting for a lock"
     owner = next((each for each in everybody if each.pid == thread.pid and wanted.id in each.holds), None)
-    kind = wanted.kind.rpartition(".")[2].partition("$")[0]
+    kind = wanted.kind if "sync." in wanted.kind else wanted.kind.rpartition(".")[2].partition("$")[0]
     held = f" that {owner.name} holds" if owner is not None else ""
     return f"waiting for a lock ({kind}){held}"
 

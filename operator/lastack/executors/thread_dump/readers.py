@@ -10,6 +10,8 @@ from typing import Protocol
 
 from lastack.executors.thread_dump import (
     cpython,
+    go_fetch,
+    go_profile,
     hotspot,
     hotspot_attach,
     kernel_view,
@@ -106,7 +108,24 @@ class KernelReader:
         return kernel_view.read(raw, pid=pid, parent=parent, command=command, at=at)
 
 
-SEEN_BY_KERNEL = (runtimes.Kind.GO, runtimes.Kind.NODE, runtimes.Kind.NATIVE)
+class GoReader:
+    """By the profile that the program serves itself; else as the kernel sees its threads."""
+
+    def __init__(self) -> None:
+        """Most programs serve none."""
+        self.instead = KernelReader(runtimes.Kind.GO)
+
+    def begin(self, pid: int, max_pause: dt.timedelta, now: dt.timedelta) -> Reading:
+        """Ask its own listeners."""
+        del max_pause, now  # goroutines are stopped for microseconds, by the program itself
+        return go_fetch.Fetching(pid)
+
+    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+        """The text of the profile."""
+        return go_profile.read(raw, pid=pid, parent=parent, command=command, at=at)
+
+
+SEEN_BY_KERNEL = (runtimes.Kind.NODE, runtimes.Kind.NATIVE)
 """Runtimes that cannot be asked from outside without harm or a port of their own."""
 
 Readers = Mapping[runtimes.Kind, Reader]
@@ -117,5 +136,6 @@ def all_readers(py_spy_program: pathlib.Path | None = None) -> Readers:
     return {
         runtimes.Kind.CPYTHON: CPythonReader(py_spy_program),
         runtimes.Kind.JVM: HotSpotReader(),
+        runtimes.Kind.GO: GoReader(),
         **{kind: KernelReader(kind) for kind in SEEN_BY_KERNEL},
     }

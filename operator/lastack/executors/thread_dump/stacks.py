@@ -81,7 +81,7 @@ class ProcessDump:
     """All threads of one process at one instant.
 
     `raw` is what the runtime said, byte for byte, in the format `suffix` (as in a file's name); `runtime` is its
-    name in sentences.
+    name in sentences. `of_kernel`: its threads are the kernel's, and `thread` is their id there; goroutines are not.
     """
 
     pid: int
@@ -92,6 +92,7 @@ class ProcessDump:
     raw: bytes
     runtime: str = "CPython"
     suffix: str = "json"
+    of_kernel: bool = True
 
 
 def plain(text: str) -> str:

@@ -41,6 +41,8 @@ def of_process(pid: int) -> Mapping[int, stacks.Wait] | samples.Missing:
 
 def joined(dump: stacks.ProcessDump) -> stacks.ProcessDump:
     """The dump with the wait of every thread that the kernel tells; as it is where nothing may be seen."""
+    if not dump.of_kernel:
+        return _with_only_peer(dump)
     waits = of_process(dump.pid)
     if isinstance(waits, samples.Missing):
         return dump
@@ -48,6 +50,23 @@ def joined(dump: stacks.ProcessDump) -> stacks.ProcessDump:
     threads = tuple(
         dataclasses.replace(thread, wait=waits.get(outer.get(thread.thread, thread.thread)))
         for thread in dump.threads
+    )
+    return dataclasses.replace(dump, threads=threads)
+
+
+def _with_only_peer(dump: stacks.ProcessDump) -> stacks.ProcessDump:
+    """Goroutines: which socket one waits for is not told, but where all connections go to one peer, it is that one."""
+    held = descriptors.sockets(dump.pid)
+    inodes = set() if isinstance(held, samples.Missing) else set(held)
+    peers = {peer for side, peer in _connections(dump.pid, inodes).values() if side == "outbound"}
+    if len(peers) != 1:
+        return dump
+    (peer,) = peers
+    threads = tuple(
+        dataclasses.replace(each, wait=dataclasses.replace(each.wait, peer=peer))
+        if each.wait is not None and each.wait.side == "outbound"
+        else each
+        for each in dump.threads
     )
     return dataclasses.replace(dump, threads=threads)
 
