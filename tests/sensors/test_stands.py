@@ -14,7 +14,8 @@ import pytest
 
 from lastack import ports
 from lastack.engine import samples
-from lastack.sensors import sampler, stands
+from lastack.kernel import sock_diag
+from lastack.sensors import listeners, sampler, stands
 from tests import waiting
 from tests.kernel import namespaces
 from tests.sensors import given
@@ -149,3 +150,58 @@ def test_more_threads_than_a_look_reads_are_missing_with_the_next_step() -> None
     assert isinstance(look.stands, samples.Missing)
     assert f"lastack dump {look.owner.pid}" in (look.stands.fix or "")
     assert "527 threads" in look.stands.why
+
+
+def test_many_workers_share_the_bound_of_a_look() -> None:
+    """What is left of it after the first process is not enough for the second, which says so."""
+
+    def work() -> list[bool]:
+        with _workers() as workers, sock_diag.SockDiag.open() as reader, given.forked(lambda: None) as other:
+            directory = listeners.Directory((), {})
+            pids = sorted((samples.Pid(workers.pid), samples.Pid(other)))
+            found = stands.StandReader(most_in_all=7).read(reader, directory, 1, pids)
+            return [isinstance(found[samples.Pid(pid)], samples.Missing) for pid in pids]
+
+    assert [False, True] == given.alone(work)
+
+
+@pytest.mark.timeout(120)
+def test_a_java_server_is_read_as_well() -> None:
+    """Its timed reads wait in poll for one descriptor, its listener is of IPv6 and its peers are not."""
+
+    def work() -> tuple[str, str, list[tuple[str | None, str, str | None]]]:
+        with contextlib.ExitStack() as stack:
+            backend = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            java = stack.enter_context(
+                subprocess.Popen(
+                    ["java", str(PROGRAM.with_name("Waits.java")), str(backend.getsockname()[1])],
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            stack.callback(java.kill)
+            assert java.stdout is not None
+            port = int(java.stdout.readline())
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            selection = ports.Selection(ports=frozenset({port}), stands=True)
+            eye = given.eye()
+
+            def connected() -> list[samples.ThreadStand] | None:
+                (look,) = eye.look(selection).looks
+                assert not isinstance(look.stands, samples.Missing), look.stands
+                found = [stand for stand in look.stands if stand.side in {"inbound", "outbound"}]
+                return found if len(found) == 3 else None
+
+            found = waiting.wait_until(connected, within=given.SOON * 4, what="three waits")
+            return (
+                "{}:{}".format(*client.getsockname()),
+                "{}:{}".format(*backend.getsockname()),
+                sorted((stand.call, stand.side, stand.peer) for stand in found),
+            )
+
+    client, backend, found = given.alone(work)
+    assert [
+        ("poll", "outbound", backend),
+        ("read", "inbound", client),
+        ("read", "outbound", backend),
+    ] == found

@@ -29,7 +29,6 @@ from lastack.sensors import (
 _NOT_DEEP = samples.Missing("not looked at: it costs a walk over every socket")
 _NO_CONNECTIONS = samples.Missing("not looked at: the namespace has no connections")
 _NO_DROPS = samples.Missing("this kernel does not tell the drops of a listener")
-_NOBODY_WAITS = samples.Missing("not looked at: nothing waits here")
 _SHARED = samples.Missing(
     "several sockets listen here (SO_REUSEPORT): what nobody accepted yet cannot be tied to one of them",
     inherent=True,
@@ -139,7 +138,7 @@ class SocketSampler:
         for each in scene.chosen:
             owner = _owner([running[pid] for pid in scene.mine[each.inode] if pid in running], scene.held)
             listener = self._sample(each, scene, owner)
-            where = stands.of_owner(owner, stood) if each.cookie in waiting else _NOBODY_WAITS
+            where = stands.of_owner(owner, stood) if each.cookie in waiting else samples.NOTHING_WAITS
             looks.append(samples.Look(scene.at, listener, owner, scene.namespace, where))
         self._memories.end_look(inode, {each.cookie for each in scene.everything})
         return samples.Sample(
@@ -187,7 +186,7 @@ class SocketSampler:
         found = {}
         groups_of = self._groups.look()
         for pid in {*serving, *clients.by_pid}:
-            group = groups_of(pid) if grouped is None or pid in grouped else _NOBODY_WAITS
+            group = groups_of(pid) if grouped is None or pid in grouped else samples.NOTHING_WAITS
             process = self._processes.read(pid, clients.amount(pid), group)
             if not isinstance(process, samples.Missing):
                 found[pid] = process
@@ -218,6 +217,7 @@ class SocketSampler:
             peers=peers,
             peers_omitted=omitted,
             peak=self._memories.peak(key, listener.depth),
+            trough=self._memories.trough(key, listener.depth),
         )
         self._memories.keep(key, rows)
         return sample

@@ -14,6 +14,8 @@ from lastack.sensors import listeners
 
 _MOST_THREADS = 512
 """Of one process: beyond, a read would take longer than a look may, and a part of them would mislead."""
+_MOST_IN_ALL = 2048
+"""Of all processes of a look, for the same reason: many workers with many threads each."""
 _OLD_MS, _SEVERAL = 30_000, 3
 """CLOSE_WAIT rows so old, and so many of them, may be handlers that hang: from then on threads are worth a read."""
 _MOST_NAMESPACES = 1024
@@ -43,9 +45,10 @@ class _Thread:
 class StandReader:
     """Reads threads; remembers the sockets that they waited for at the read before."""
 
-    def __init__(self, machine: str | None = None) -> None:
-        """`machine` is that of uname, if it is not this one."""
+    def __init__(self, machine: str | None = None, *, most_in_all: int = _MOST_IN_ALL) -> None:
+        """`machine` is that of uname, if it is not this one; `most_in_all` bounds the threads of one read."""
         self._machine = machine or os.uname().machine
+        self._most_in_all = most_in_all
         self._known: dict[int, Mapping[int, _Connection]] = {}
 
     def read(
@@ -56,7 +59,11 @@ class StandReader:
         pids: Iterable[samples.Pid],
     ) -> dict[samples.Pid, Stands]:
         """The threads of each process, ascending; Missing where they cannot be seen. Raises errors.WorldError."""
-        found = {pid: self._threads(pid) for pid in pids}
+        found: dict[samples.Pid, list[_Thread] | samples.Missing] = {}
+        left = self._most_in_all
+        for pid in sorted(pids):
+            these = found[pid] = self._threads(pid, left)
+            left -= 0 if isinstance(these, samples.Missing) else len(these)
         inodes = {
             thread.inode
             for those in found.values()
@@ -71,16 +78,17 @@ class StandReader:
             for pid, those in found.items()
         }
 
-    def _threads(self, pid: samples.Pid) -> list[_Thread] | samples.Missing:
+    def _threads(self, pid: samples.Pid, left: int) -> list[_Thread] | samples.Missing:
         """Calls and inodes of the threads; sides and peers come later, of all processes at once."""
         if self._machine not in call_numbers.NUMBERS:
             return samples.Missing(f"the system call numbers of {self._machine} are not known")
         threads = procfs.threads(pid)
         if isinstance(threads, samples.Missing):
             return threads
-        if len(threads) > _MOST_THREADS:
+        if len(threads) > min(_MOST_THREADS, left):
             return samples.Missing(
-                f"process {pid} has {len(threads)} threads, more than the {_MOST_THREADS} that a look reads",
+                f"process {pid} has {len(threads)} threads; a look reads at most {_MOST_THREADS} of a process "
+                f"and {self._most_in_all} in all",
                 f"take a thread dump: lastack dump {pid}",
             )
         if blocked_calls.is_foreign(pid):
