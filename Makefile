@@ -75,8 +75,10 @@ bench: setup ## cost against a C reference and ss, into build/bench.json
 	$(BIN)/python -m benchmarks.table --out build/bench.json
 
 SOAK_TICKS ?= 10000
-soak: setup ## memory over 10,000 ticks of the host process, into build/soak.json
+soak: setup ## memory over 10,000 ticks, 20 looks at each disease beside busy cores, the whole honest proof; as root
 	$(BIN)/python -m benchmarks.soak --ticks $(SOAK_TICKS) --out build/soak.json
+	$(BIN)/python -m tests.corpus.busy --out build/busy.json
+	$(BIN)/python -m tests.corpus --out build/corpus.json
 
 corpus: setup ## every server of the honest proof in every condition, as root; renews the table of the docs
 	$(BIN)/python -m tests.corpus --renew --out build/corpus.json
