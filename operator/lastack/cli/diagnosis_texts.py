@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from lastack import quantities
-from lastack.cli import diagnosis_documents, printing
+from lastack.cli import cause_texts, diagnosis_documents, printing
 from lastack.engine import findings
 from lastack.policy import sysctls, vocabulary
 
@@ -49,7 +49,7 @@ def paragraphs(item: diagnosis_documents.Diagnosed, width: int) -> Iterator[str]
     yield from _paragraph(found.summary, width, _INDENT)
     yield from _list("seen", [each.text for each in found.evidence], width)
     if found.cause is not None:
-        yield from _list("cause", [_cause_text(found.cause)], width)
+        yield from _list("cause", [cause_texts.sentence(found.cause)], width)
     peers, omitted = diagnosis_documents.peers_of(item)
     if peers:
         named = [f"{peer.address} ({peer.close_wait})" for peer in peers[:_MOST_NAMES]]
@@ -118,16 +118,6 @@ def who(item: diagnosis_documents.Diagnosed) -> str:
     more = f" +{len(owner.processes) - 1}" if len(owner.processes) > 1 else ""
     where = main.unit or (f"container {main.container[:12]}" if main.container else None)
     return printing.plain(f"{main.command} {main.pid}{more}" + (f" {where}" if where else ""))
-
-
-def _cause_text(cause: findings.Cause) -> str:
-    if cause.kind is vocabulary.CauseKind.UNKNOWN and cause.frame is not None:
-        return f"unknown; {cause.stuck} of {cause.of} threads stand in {cause.frame} (one dump)"
-    if cause.kind is vocabulary.CauseKind.UNKNOWN:
-        return "unknown: no thread dump was taken"
-    parts = [cause.kind.value, cause.peer, cause.frame]
-    counted = f"{cause.stuck} of {cause.of}" if cause.stuck is not None and cause.of is not None else None
-    return " ".join(part for part in [*parts, counted] if part)
 
 
 def _in_vain(found: findings.Finding, width: int) -> Iterator[str]:
