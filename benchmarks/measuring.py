@@ -15,6 +15,8 @@ from typing import Self
 RUNS = 7
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
+ALONE = ("unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc")
+"""Runs a program in a pid namespace of its own, where it sees its own processes only."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,0 +1,54 @@
+"""Watching many quiet namespaces at the pace of one round a second: what a round costs, line by line.
+
+Started by the many_namespaces case as `python -m benchmarks.rounding NAMESPACES CONNECTIONS SOCKETS SECONDS`, in a
+pid namespace of its own, so that other namespaces of the machine are not looked at. SOCKETS more stand in the
+namespace of this process, 2 % of them in CLOSE_WAIT. It writes one JSON document.
+"""
+
+import contextlib
+import json
+import statistics
+import sys
+import time
+
+from benchmarks import population, tenants
+from lastack.kernel import clocks, features, netns
+from lastack.sensors import rounds, sampler
+
+_PERCENT = 2
+_WARM = 3
+
+
+def main() -> None:
+    """Make the namespaces, look once a second, write the figures."""
+    namespaces, connections, sockets, seconds = map(int, sys.argv[1:])
+    netns.unshare_net()
+    with contextlib.ExitStack() as stack:
+        if sockets:
+            stack.enter_context(population.held(population.Population.of(sockets, _PERCENT)))
+        pids = stack.enter_context(tenants.held(namespaces, connections))
+        inodes = [netns.identify(netns.path_of(pid)).inode for pid in pids]
+        clock, offered = clocks.SystemClock(), features.probe()
+        eye = sampler.SocketSampler(clock, offered)
+        all_namespaces = stack.enter_context(rounds.Rounds(clock, offered, eye))
+        costs, ages = [], []
+        due = time.monotonic()
+        for _ in range(_WARM + seconds):
+            begun = time.process_time()
+            found = all_namespaces.look().found
+            costs.append((time.process_time() - begun) * 1000)
+            now = clock.now()
+            ages.append(max(now.since(found[inode].at).total_seconds() for inode in inodes))
+            due += 1
+            time.sleep(max(0.0, due - time.monotonic()))
+        document = {
+            "firstMs": costs[0],
+            "meanMs": statistics.mean(costs[_WARM:]),
+            "medianMs": statistics.median(costs[_WARM:]),
+            "oldestSeconds": max(ages[_WARM:]),
+        }
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    main()
