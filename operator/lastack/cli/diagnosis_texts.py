@@ -41,11 +41,15 @@ def show(answer: diagnosis_documents.Answer) -> None:
 def paragraphs(item: diagnosis_documents.Diagnosed, width: int) -> Iterator[str]:
     """Everything that is known about one finding, in coloured lines of at most that width."""
     found, tone = item.finding, _TONES[item.finding.severity]
-    is_sick = found.severity is not vocabulary.Severity.NONE
-    yield (f"{printing.tinted(found.severity.upper(), tone)} " if is_sick else "") + (
-        f"{printing.tinted(found.code, printing.Tone.STRONG)}  "
-        f"{where(item)}  {who(item)}  (confidence: {found.confidence})"
+    label = "" if found.severity is vocabulary.Severity.NONE else found.severity.upper()
+    place, rest = where(item), f"{who(item)}  (confidence: {found.confidence})"
+    fits = len(f"{label} {found.code}  {place}  {rest}") <= width
+    yield (
+        f"{printing.tinted(label, tone)}{' ' if label else ''}"
+        f"{printing.tinted(found.code, printing.Tone.STRONG)}  {place}{f'  {rest}' if fits else ''}"
     )
+    if not fits:
+        yield from _paragraph(rest, width, _INDENT)
     yield from _paragraph(found.summary, width, _INDENT)
     yield from _list("seen", [each.text for each in found.evidence], width)
     if found.cause is not None:

@@ -28,7 +28,6 @@ from lastack.kernel import clocks, features
 from lastack.policy import sysctls
 from lastack.sensors import places, rounds, sampler, watch
 
-
 _WIDE = 100
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
+
+import click
 
 from lastack import quantities
 from lastack.cli import diagnosis_texts, printing, top_looks, top_rows, top_tables, top_views
@@ -142,19 +145,26 @@ def _table(view: top_views.View, table: top_looks.Table, width: int, room: int) 
 def _details(view: top_views.View, table: top_looks.Table, width: int) -> list[str]:
     row = next((each for each in table.rows if each.key == view.selected), None)
     if row is None:
-        return ["", "It is gone: nothing listens there any more, or its owner is another process."]
-    lines = ["", *diagnosis_texts.paragraphs(row.item, width)]
+        gone = "It is gone: nothing listens there any more, or its owner is another process."
+        return ["", *textwrap.wrap(gone, width)]
+    lines = ["", *(_cut(each, width) for each in diagnosis_texts.paragraphs(row.item, width))]
     values = [
         (name.value, "-" if isinstance(value, samples.Missing) else f"{value:g}")
         for name, value in row.finding.signals.items()
     ]
     lines += ["", printing.tinted("  all signals", _Tone.QUIET)]
-    lines += [f"  {name:<24}{value:>12}" for name, value in values]
+    lines += [f"  {name:<24}{value:>12}"[:width] for name, value in values]
     why = dict.fromkeys(
         each.why for each in row.finding.signals.values() if isinstance(each, samples.Missing)
     )
     lines += ["", *(f"  -: {printing.plain(each)}"[:width] for each in why)]
     return lines
+
+
+def _cut(line: str, width: int) -> str:
+    """A line with colours; one that is too long, which only a name can be, loses its end and its colours."""
+    plain = click.unstyle(line)
+    return line if len(plain) <= width else plain[:width]
 
 
 def _page(lines: Sequence[str], view: top_views.View, room: int) -> list[str]:
