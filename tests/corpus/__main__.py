@@ -5,6 +5,7 @@ build/corpus/wrong.
 """
 
 import argparse
+import contextlib
 import json
 import pathlib
 import platform
@@ -14,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
+from lastack import interruptions
 from tests.corpus import conditions, runs, servers, shapes, tables
 from tests.docs import generated
 
@@ -32,16 +34,12 @@ def main(words: Sequence[str] | None = None) -> int:
             _say(f"{cell.name:35} ripens {cell.ripens_seconds:5.0f} s  {cell.condition.story}")
         return 0
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
-        done = runs.run(
-            cells, pathlib.Path(folder), jobs=arguments.jobs, recordings=arguments.record, tell=_tell
-        )
-        for outcome in done:
-            rows.append(outcome.row())
-            _tell(_line(outcome))
-            if outcome.verdict.faults or outcome.void:
-                _WRONG.mkdir(parents=True, exist_ok=True)
-                (_WRONG / f"{outcome.cell.name}.txt").write_text(outcome.case(), encoding="utf-8")
+    try:
+        with interruptions.raised(), tempfile.TemporaryDirectory(prefix="corpus-") as folder:
+            _run(arguments, cells, pathlib.Path(folder), rows)
+    except KeyboardInterrupt:
+        _tell("interrupted; nothing of it runs any more, and nothing is written")
+        return interruptions.EXIT_CODE
     document = _document(rows)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -53,6 +51,20 @@ def main(words: Sequence[str] | None = None) -> int:
     counted = f"{len(wrong)} wrong, {disruptive} wrong disruptive verdicts, {len(void)} void"
     _say(f"{len(rows)} cells, {counted}; {arguments.out}")
     return 1 if wrong or void else 0
+
+
+def _run(
+    arguments: argparse.Namespace, cells: list[shapes.Cell], folder: pathlib.Path, rows: list[dict[str, Any]]
+) -> None:
+    """Run the cells, tell each verdict, keep the case of a wrong one, and add its row to `rows`."""
+    done = runs.run(cells, folder, jobs=arguments.jobs, recordings=arguments.record, tell=_tell)
+    with contextlib.closing(done):
+        for outcome in done:
+            rows.append(outcome.row())
+            _tell(_line(outcome))
+            if outcome.verdict.faults or outcome.void:
+                _WRONG.mkdir(parents=True, exist_ok=True)
+                (_WRONG / f"{outcome.cell.name}.txt").write_text(outcome.case(), encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,12 +4,13 @@ Called by __main__ and test_corpus.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import pathlib
 import subprocess
-import time
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from tests.corpus import expectations, rooms, shapes
@@ -67,7 +68,7 @@ def run(
     jobs: int,
     recordings: pathlib.Path | None = None,
     tell: Callable[[str], None] = lambda _: None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Run the cells, those that keep a core busy one by one at the end; yields each as it is done.
 
     Those that take longest begin first. `recordings` is a folder for a recording of each ripe cell.
@@ -77,29 +78,46 @@ def run(
         if server.build is not None:
             tell(f"building {server.name}")
             server.build()
-    light = [cell for cell in chosen if not cell.condition.heavy]
     heavy = [cell for cell in chosen if cell.condition.heavy]
-    with concurrent.futures.ThreadPoolExecutor(max_workers=jobs) as pool:
-        begun = [pool.submit(_attempt, cell, folder, recordings) for cell in light]
-        for done in concurrent.futures.as_completed(begun):
+    patient = [cell for cell in chosen if cell.condition.patient]
+    others = [cell for cell in chosen if not cell.condition.heavy and not cell.condition.patient]
+    over = threading.Event()
+    with contextlib.ExitStack() as stack:
+
+        def begun(cells: list[shapes.Cell], side_by_side: int) -> list[concurrent.futures.Future[Outcome]]:
+            pool = stack.enter_context(
+                concurrent.futures.ThreadPoolExecutor(max_workers=max(1, side_by_side))
+            )
+            return [pool.submit(_attempt, cell, folder, recordings, over) for cell in cells]
+
+        # Those that take minutes do next to nothing in them: they need no place among the others.
+        running = [*begun(patient, len(patient)), *begun(others, jobs)]
+        stack.callback(over.set)  # before the pools are awaited: whoever still ripens is woken up
+        for done in concurrent.futures.as_completed(running):
             yield done.result()
-    for cell in heavy:
-        yield _attempt(cell, folder, recordings)
+        for cell in heavy:
+            yield _attempt(cell, folder, recordings, over)
 
 
-def _attempt(cell: shapes.Cell, folder: pathlib.Path, recordings: pathlib.Path | None) -> Outcome:
+def _attempt(
+    cell: shapes.Cell, folder: pathlib.Path, recordings: pathlib.Path | None, over: threading.Event
+) -> Outcome:
     """What cannot be run proves nothing, and does not end the others."""
     try:
-        return _run_one(cell, folder, recordings)
+        return _run_one(cell, folder, recordings, over)
     except (AssertionError, subprocess.SubprocessError, OSError) as problem:
         verdict = expectations.judge(cell, {"items": [], "missing": []})
         return Outcome(cell, verdict, -1, (), {}, "", "", f"it could not be run: {problem}")
 
 
-def _run_one(cell: shapes.Cell, folder: pathlib.Path, recordings: pathlib.Path | None) -> Outcome:
+def _run_one(
+    cell: shapes.Cell, folder: pathlib.Path, recordings: pathlib.Path | None, over: threading.Event
+) -> Outcome:
+    assert not over.is_set(), "the run was interrupted"
     with rooms.opened(cell, folder / cell.name) as room:
         room.begin()
-        _ripen(cell.ripens_seconds)
+        # A disease has to grow old: nothing can be awaited but the time itself, and the end of the run.
+        assert not over.wait(cell.ripens_seconds), "the run was interrupted"
         recording = (
             None if recordings is None else _begin_recording(room, recordings / f"{cell.name}.lastack")
         )
@@ -122,11 +140,6 @@ def _void(cell: shapes.Cell, clients: tuple[dict[str, Any], ...]) -> str | None:
         if tally.get("failures", 1) or not tally.get("answers"):
             return f"its clients say: {json.dumps(tally)}"
     return None
-
-
-def _ripen(seconds: float) -> None:
-    """A disease has to grow old: nothing can be awaited but the time itself."""
-    time.sleep(seconds)
 
 
 def _begin_recording(room: rooms.Room, path: pathlib.Path) -> subprocess.Popen[str]:
