@@ -32,7 +32,6 @@ _DISABLED = re.compile(r"-XX:\+DisableAttachMechanism\b")
 _BARE_FLAG = re.compile(r"(?:-XX:)?([+-]DisableAttachMechanism\b)")
 _NAMES_FILE = re.compile(r"(?:@|-XX:Flags=|-XX:VMOptionsFile=)(.+)")
 _ENABLED = re.compile(r"-XX:-DisableAttachMechanism\b")
-_OPTION_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -145,25 +144,25 @@ def _must_run(pid: int, facts: procfs.ProcessFacts) -> None:
 
 
 def _must_allow_attaching(pid: int) -> None:
-    """With attaching disabled a SIGQUIT would make the JVM print its threads on its own output instead."""
+    """With attaching disabled a SIGQUIT would make the JVM print its threads on its own output instead.
+
+    Its environment may forbid it too: hotspot_child looks there, as the user of the JVM.
+    """
     arguments = procfs.command_line(pid)
-    environment = procfs.read(f"/proc/{pid}/environ")
-    if isinstance(arguments, samples.Missing) or isinstance(environment, samples.Missing):
+    if isinstance(arguments, samples.Missing):
         raise errors.NotPermitted(
             f"not permitted to read how process {pid} was started", fix="run as root or as its user"
         )
-    # The launcher puts JDK_JAVA_OPTIONS before the arguments, _JAVA_OPTIONS overrides them: the last word holds.
-    variables = dict(
-        part.decode(errors="replace").partition("=")[::2] for part in environment.split(b"\0") if part
+    options = " ".join(_own_options(pid, arguments))
+    if _last(_DISABLED, options) > _last(_ENABLED, options):  # the last word holds
+        raise _disabled(pid, "on its command line")
+
+
+def _disabled(pid: int, where: str) -> errors.WorldError:
+    return errors.Unsupported(
+        f"process {pid} was started with -XX:+DisableAttachMechanism ({where}): it may not be asked for its threads",
+        fix="start it without this option to allow thread dumps",
     )
-    given = [variables.get(name, "") for name in _OPTION_VARIABLES[:2]]
-    options = " ".join([*given, *_own_options(pid, arguments), variables.get(_OPTION_VARIABLES[2], "")])
-    off, on = _last(_DISABLED, options), _last(_ENABLED, options)
-    if off > on:
-        raise errors.Unsupported(
-            f"process {pid} was started with -XX:+DisableAttachMechanism: it may not be asked for its threads",
-            fix="start it without this option to allow thread dumps",
-        )
 
 
 def _own_options(pid: int, arguments: tuple[str, ...]) -> list[str]:
@@ -209,6 +208,8 @@ def _failure(pid: int, said: str) -> errors.WorldError:
             )
         case hotspot_child.STRANGER | hotspot_child.REFUSED:
             return errors.NotReachable(f"process {pid} was not understood: {words}")
+        case hotspot_child.DISABLED:
+            return _disabled(pid, words)
         case hotspot_child.SILENT:
             return _silent(pid, words)
         case _:

@@ -30,8 +30,11 @@ GONE, CLOSED, NO_ROOM, SILENT, STRANGER, REFUSED = (
     "refused",
 )
 
+DISABLED = "disabled"
+
 _REQUEST = b"1\0threaddump\0-l\0\0\0"
 _LONGEST_STATUS = 64
+_NO_ATTACHING = b"+DisableAttachMechanism"
 
 
 def main(arguments: list[str]) -> int:
@@ -54,6 +57,7 @@ def main(arguments: list[str]) -> int:
     except OSError as problem:
         _fail(CLOSED, f"its /tmp cannot be entered: {problem.strerror}")
     _become(user, group)
+    _check_environment(pid)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         _connect(connection, handle, inner, deadline)
         _check_peer(connection, pid)
@@ -84,6 +88,19 @@ def _become(user: int, group: int) -> None:
         os.setresuid(user, user, user)
     except OSError as problem:
         _fail(CLOSED, f"cannot become user {user}, group {group}, whose JVM it is: {problem.strerror}")
+
+
+def _check_environment(pid: int) -> None:
+    """JAVA_TOOL_OPTIONS and its like may forbid attaching. Read as the JVM's user, whose file it is."""
+    try:
+        content = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+        environment = b""
+        while part := os.read(content, 65536):
+            environment += part
+    except OSError as problem:
+        _fail(CLOSED, f"its environment cannot be read: {problem.strerror}")
+    if _NO_ATTACHING in environment:
+        _fail(DISABLED, "by a variable of its environment")
 
 
 def _connect(connection: socket.socket, handle: int, inner: int, deadline: float) -> None:
