@@ -181,13 +181,13 @@ def _foot(view: top_views.View, width: int) -> str:
         sort = view.order.value.replace("_", " ")
         keys = [
             ("F1", "Help"),
+            ("F10", "Quit"),
+            ("Enter", "Details"),
             ("F4", "Filter"),
             ("F6", f"Sort:{sort}"),
             ("Space", "Go on" if view.paused else "Pause"),
-            ("Enter", "Details"),
             ("t", "Netns"),
             ("+-", "Every"),
-            ("F10", "Quit"),
         ]
     shown, used = "", 0
     for key, label in keys:

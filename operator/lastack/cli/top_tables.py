@@ -59,7 +59,7 @@ _LAYOUTS = (
     (100, (18, 18, 14, 7, 11, 5)),
     (80, (15, 12, 11, 6, 9, 4)),
     (60, (15, 0, 11, 6, 9, 0)),
-    (0, (13, 0, 9, 0, 0, 0)),
+    (0, (15, 0, 9, 0, 0, 0)),
 )
 """Least width, and then the widths of listener, owner, queue, drops, CLOSE_WAIT and files."""
 
