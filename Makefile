@@ -27,11 +27,18 @@ DEBIAN_PACKAGES := \
   libresteasy3.0-java:/usr/share/java/resteasy-jaxrs.jar:RESTEasy-on-that-Tomcat \
   golang-go:go:Go-programs-to-dump,-Go-net/http-of-the-corpus
 
+# What only `make test-kernels` needs.
+KERNEL_PACKAGES := \
+  qemu-system-x86:qemu-system-x86_64:virtual-machines \
+  mmdebstrap:mmdebstrap:the-small-Debian-inside \
+  cpio:cpio:its-image \
+  kmod:depmod:the-modules-of-its-kernel
+
 # `build` is a folder of results, not a target to renew.
-.PHONY: help setup packages lock demo lint test bench soak corpus simulate clean
+.PHONY: help setup packages lock demo lint test test-kernels bench soak corpus simulate clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: packages $(STAMP) | build ## make .venv with everything, and .venv/bin/lastack
 
@@ -71,6 +78,10 @@ lint: setup ## ruff, mypy, imports, dependencies, dead code
 test: lint ## lint, then every test, with the coverage of what decides
 	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(TESTS)
 
+test-kernels: setup ## the sensor suite and every lab on kernels of four Debian releases, in virtual machines; as root
+	@.ci/packages $(KERNEL_PACKAGES)
+	$(BIN)/python -m tests.machines
+
 bench: setup ## cost against a C reference and ss, into build/bench.json
 	$(BIN)/python -m benchmarks.table --out build/bench.json
 
@@ -79,6 +90,7 @@ soak: setup ## memory over 10,000 ticks, 20 looks at each disease beside busy co
 	$(BIN)/python -m benchmarks.soak --ticks $(SOAK_TICKS) --out build/soak.json
 	$(BIN)/python -m tests.corpus.busy --out build/busy.json
 	$(BIN)/python -m tests.corpus --out build/corpus.json
+	$(MAKE) test-kernels
 
 corpus: setup ## every server of the honest proof in every condition, as root; renews the table of the docs
 	$(BIN)/python -m tests.corpus --renew --out build/corpus.json

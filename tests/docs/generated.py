@@ -17,6 +17,7 @@ from lastack.engine import ladder, reasons, thresholds
 from lastack.policy import sysctls
 from tests.corpus import tables
 from tests.docs import pages
+from tests.machines import kernels
 
 
 def commands() -> Iterator[tuple[str, click.Command, click.Context]]:
@@ -110,6 +111,7 @@ PARTS: Mapping[str, tuple[pathlib.Path, Callable[[], str]]] = {
     "corpus-summary": (pages.DOCS / "reference" / "corpus.md", tables.summary),
     "corpus": (pages.DOCS / "reference" / "corpus.md", tables.matrix),
     "corpus-conditions": (pages.DOCS / "reference" / "corpus.md", tables.stories),
+    "kernels": (pages.DOCS / "reference" / "kernels.md", kernels.table),
     "ladder": (pages.DOCS / "explanation" / "architecture.md", _ladder),
 }
 """Name of the part -> the page that holds it, and what it has to say."""

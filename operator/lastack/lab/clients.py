@@ -7,8 +7,10 @@ is waited for, so that at the end every request sent is either answered or faile
 
 import argparse
 import collections
+import errno
 import pathlib
 import random
+import select
 import signal
 import socket
 import sys
@@ -74,13 +76,19 @@ class Crowd:
             self.ask()
 
     def burst_again_and_again(self) -> None:
-        """Many at once, now and then."""
+        """Many at once, now and then: every SYN is on its way before anybody waits for an answer."""
         while not self._stop.wait(self._load.burst_every_ms / 1000):
-            crowd = [threading.Thread(target=self.ask) for _ in range(self._load.burst)]
+            connections = [begin(self._load.port) for _ in range(self._load.burst)]
+            crowd = [threading.Thread(target=self.ask_on, args=(each,)) for each in connections]
             for one in crowd:
                 one.start()
             for one in crowd:
                 one.join()
+
+    def ask_on(self, begun: tuple[socket.socket, int]) -> None:
+        """One request on a connection that was begun."""
+        self.tally.sent()
+        self.tally.ended(finish(begun, self._load.path, self._load.patience_ms / 1000))
 
     def ask(self) -> None:
         """One request on a connection of its own."""
@@ -90,8 +98,28 @@ class Crowd:
 
 def ask(port: int, path: str, patience_seconds: float) -> str | None:
     """Ask once; None when status 200 came back, else in a word what happened instead."""
+    return finish(begin(port), path, patience_seconds)
+
+
+def begin(port: int) -> tuple[socket.socket, int]:
+    """A connection whose SYN is on its way, and what connect() said: EINPROGRESS, or how it ended already."""
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connection.settimeout(0)
+    return connection, connection.connect_ex(("127.0.0.1", port))
+
+
+def finish(begun: tuple[socket.socket, int], path: str, patience_seconds: float) -> str | None:
+    """Wait for the connection, and ask on it as `ask` does."""
+    connection, problem = begun
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=patience_seconds) as connection:
+        with connection:
+            if problem == errno.EINPROGRESS:
+                if not select.select([], [connection], [], patience_seconds)[1]:
+                    return "timed out"
+                problem = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if problem:
+                return "refused" if problem == errno.ECONNREFUSED else "reset"
+            connection.settimeout(patience_seconds)
             connection.sendall(messages.request(path))
             answer = b""
             while b"\n" not in answer.partition(b"\r\n\r\n")[2]:
@@ -101,8 +129,6 @@ def ask(port: int, path: str, patience_seconds: float) -> str | None:
                 answer += part
     except TimeoutError:
         return "timed out"
-    except ConnectionRefusedError:
-        return "refused"
     except OSError:
         return "reset"
     return None if answer.startswith(b"HTTP/1.1 200 ") else "an error"
