@@ -4,10 +4,17 @@ import pytest
 
 from lastack.policy import loading
 from tests.policy import documents, mistakes
-from tests.policy.mistakes import amounts, fields, ladders, targets
+from tests.policy.mistakes import amounts, conditions, fields, ladders, targets
 from tests.policy.mistakes import documents as wrong_documents
 
-CASES = [*fields.CASES, *targets.CASES, *ladders.CASES, *amounts.CASES, *wrong_documents.CASES]
+CASES = [
+    *fields.CASES,
+    *targets.CASES,
+    *ladders.CASES,
+    *amounts.CASES,
+    *conditions.CASES,
+    *wrong_documents.CASES,
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)

@@ -119,6 +119,24 @@ CASES = {
         [("minAvailable: 1", "minAvailable: 100%")],
         "22:71 error stage-never-runs",
     ),
+    "a signal that is of a whole namespace": (
+        [("signal: listen.dropRate", "signal: listen.overflowRate")],
+        "13:32 warning ambient-signal",
+    ),
+    "a condition that is no disease": (
+        [(DROPPING, "    - {name: x, all: [{diagnosis: [healthy]}, {diagnosis: [backlog-too-small]}]}\n")],
+        "13:35 error not-a-disease",
+    ),
+    "a diagnosis among other conditions, on which nothing acts": (
+        [
+            (
+                DROPPING,
+                "    - {name: x, all: [{diagnosis: [overload]}, {signal: threads, raiseAbove: 9, clearBelow: 1}]}\n",
+            ),
+            ("with: {readyWithin: 2m}", "when: {diagnosis: [accept-stall, fd-leak]}"),
+        ],
+        "14:3 warning nothing-acts, 18:25 warning never-raised",
+    ),
     "every service of the host": (
         [("api@*.service", "*.service")],
         "7:23 error target-too-wide",

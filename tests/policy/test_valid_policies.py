@@ -11,7 +11,7 @@ from lastack import quantities
 from lastack.policy import loading, valid, vocabulary
 from tests.policy import documents
 
-Code = vocabulary.DiagnosisCode
+Code, Signal = vocabulary.DiagnosisCode, vocabulary.SignalName
 POLICIES = pathlib.Path(__file__).parents[2] / "policies"
 
 SHORTEST = """\
@@ -145,6 +145,59 @@ def test_thresholds_are_in_the_signals_own_unit(
 
     assert isinstance(trigger, valid.SignalTrigger)
     assert expected == (trigger.raise_above, trigger.clear_below)
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (
+            "signal: openFiles.exhaustsIn, raiseBelow: 36h, clearAbove: 72h",
+            valid.Below(Signal.OPEN_FILES_EXHAUSTS_IN, 129600.0, 259200.0),
+        ),
+        ("signal: acceptRate, raiseBelow: 1/s, clearAbove: 5/s", valid.Below(Signal.ACCEPT_RATE, 1.0, 5.0)),
+    ],
+)
+def test_what_is_worse_when_smaller_is_raised_below(condition: str, expected: valid.Below) -> None:
+    """A forecast in seconds, a rate per second; one condition without a list is one condition."""
+    text = SHORTEST.replace("diagnosis: [accept-stall, backlog-too-small]", condition)
+    (trigger,) = only(text).triggers
+
+    assert isinstance(trigger, valid.AllTrigger)
+    assert (expected,) == trigger.conditions
+
+
+def test_a_slope_is_per_hour() -> None:
+    """Whatever unit of time it is written in."""
+    condition = "signal: closeWait.held.slope, raiseAbove: 1/m, clearBelow: 10/h"
+    (trigger,) = only(SHORTEST.replace("diagnosis: [accept-stall, backlog-too-small]", condition)).triggers
+
+    assert isinstance(trigger, valid.SignalTrigger)
+    assert [60, 10] == pytest.approx([trigger.raise_above, trigger.clear_below])
+
+
+def test_conditions_that_hold_together_are_kept_in_order() -> None:
+    """Each of its own kind, with the times of the whole trigger."""
+    written = (
+        "all: [{diagnosis: [fd-leak]}, {signal: openFiles.exhaustsIn, raiseBelow: 36h, clearAbove: 72h}, "
+        "{signal: closeWait.held, raiseAbove: 100, clearBelow: 20}], sustainedFor: 30m, clearFor: 30m"
+    )
+    text = SHORTEST.replace("diagnosis: [accept-stall, backlog-too-small]", written)
+    (trigger,) = loading.load({"p.yaml": text.encode()}).policies[0].triggers
+
+    half = dt.timedelta(minutes=30)
+    assert (
+        valid.AllTrigger(
+            valid.TriggerName("stalled"),
+            (
+                valid.Diagnosed(frozenset({Code.FD_LEAK})),
+                valid.Below(Signal.OPEN_FILES_EXHAUSTS_IN, 129600.0, 259200.0),
+                valid.Above(Signal.CLOSE_WAIT_HELD, 100.0, 20.0),
+            ),
+            half,
+            half,
+        )
+        == trigger
+    )
 
 
 @pytest.mark.parametrize(

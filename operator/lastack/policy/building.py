@@ -45,18 +45,30 @@ def _probe(probe: targets.Probe | None) -> valid.HttpProbe | None:
 
 
 def _trigger(trigger: triggers.Trigger) -> valid.Trigger:
-    name = valid.TriggerName(trigger.name)
-    if trigger.signal is None:
-        return valid.DiagnosisTrigger(
-            name, frozenset(trigger.diagnosis or ()), trigger.sustained_for, trigger.clear_for
+    name, sustained, clear = valid.TriggerName(trigger.name), trigger.sustained_for, trigger.clear_for
+    if trigger.all_ is not None:
+        return valid.AllTrigger(name, tuple(map(_condition, trigger.all_)), sustained, clear)
+    match _condition(trigger):
+        case valid.Diagnosed(diagnoses=diagnoses):
+            return valid.DiagnosisTrigger(name, diagnoses, sustained, clear)
+        case valid.Above(signal=signal, raise_above=raises, clear_below=clears):
+            return valid.SignalTrigger(name, signal, raises, clears, sustained, clear)
+        case valid.Below() as falling:
+            return valid.AllTrigger(name, (falling,), sustained, clear)
+
+
+def _condition(form: triggers.Trigger | triggers.Condition) -> valid.Condition:
+    signal = form.signal
+    if signal is None:
+        return valid.Diagnosed(frozenset(form.diagnosis or ()))
+    if form.raise_below is not None:
+        return valid.Below(
+            signal,
+            amounts.in_own_unit(form.raise_below, signal),
+            amounts.in_own_unit(form.clear_above, signal),
         )
-    return valid.SignalTrigger(
-        name=name,
-        signal=trigger.signal,
-        raise_above=amounts.in_own_unit(trigger.raise_above),
-        clear_below=amounts.in_own_unit(trigger.clear_below),
-        sustained_for=trigger.sustained_for,
-        clear_for=trigger.clear_for,
+    return valid.Above(
+        signal, amounts.in_own_unit(form.raise_above, signal), amounts.in_own_unit(form.clear_below, signal)
     )
 
 

@@ -21,13 +21,15 @@ def lint(policy: valid.Policy) -> tuple[findings.Finding, ...]:
 
 
 def possible(policy: valid.Policy) -> frozenset[Code]:
-    """The diagnoses that an incident of this policy can have: any sick one if a trigger looks at a bare signal."""
-    if any(isinstance(trigger, valid.SignalTrigger) for trigger in policy.triggers):
-        return frozenset(Code) - NOT_SICK
-    named = frozenset[Code]().union(
-        *(trigger.diagnoses for trigger in policy.triggers if isinstance(trigger, valid.DiagnosisTrigger))
-    )
-    return named - NOT_SICK
+    """The diagnoses that an incident of this policy can have: any sick one if a trigger looks at bare signals."""
+    named = [_named(trigger) for trigger in policy.triggers]
+    return (frozenset(Code) if None in named else frozenset[Code]().union(*filter(None, named))) - NOT_SICK
+
+
+def _named(trigger: valid.Trigger) -> frozenset[Code] | None:
+    """The diagnoses without one of which the trigger does not fire; None: it looks at signals alone."""
+    named = [each.diagnoses for each in trigger.conditions if isinstance(each, valid.Diagnosed)]
+    return frozenset[Code]().union(*named) if named else None
 
 
 def _words(codes: frozenset[Code] | set[Code]) -> str:
@@ -43,15 +45,32 @@ def _applies_to(stage: valid.Stage, possible_codes: frozenset[Code]) -> frozense
 
 
 def _triggers(policy: valid.Policy) -> Findings:
-    """A trigger names diseases."""
+    """A trigger names diseases, and signals that tell its members apart."""
+    for above, condition in _conditions(policy):
+        if isinstance(condition, valid.Diagnosed):
+            path: findings.Path = (*above, "diagnosis")
+            if healthy := condition.diagnoses & NOT_SICK:
+                where = findings.written(path)
+                message = f"{where} names {_words(healthy)}, which is no disease; expected diagnoses to act on"
+                yield findings.error(path, "not-a-disease", message)
+        elif condition.signal in vocabulary.AMBIENT_SIGNALS:
+            path = (*above, "signal")
+            message = (
+                f"{findings.written(path)} is {condition.signal}, which is counted for a whole network namespace: "
+                "whoever else listens in it raises it, too"
+            )
+            yield findings.warning(
+                path, "ambient-signal", f"{message}; expected a signal of one listener, like listen.dropRate"
+            )
+
+
+def _conditions(policy: valid.Policy) -> Iterator[tuple[findings.Path, valid.Condition]]:
+    """Every condition of every trigger, and the path of what holds its fields."""
     for index, trigger in enumerate(policy.triggers):
-        if not isinstance(trigger, valid.DiagnosisTrigger):
-            continue
-        path: findings.Path = ("spec", "triggers", index, "diagnosis")
-        where = findings.written(path)
-        if healthy := trigger.diagnoses & NOT_SICK:
-            message = f"{where} names {_words(healthy)}, which is no disease; expected diagnoses to act on"
-            yield findings.error(path, "not-a-disease", message)
+        path: findings.Path = ("spec", "triggers", index)
+        several = isinstance(trigger, valid.AllTrigger) and len(trigger.conditions) > 1
+        for number, condition in enumerate(trigger.conditions):
+            yield (*path, "all", number) if several else path, condition
 
 
 def _reachable(policy: valid.Policy) -> Findings:
@@ -70,12 +89,7 @@ def _something_acts(policy: valid.Policy) -> Findings:
     acting = [stage for stage in policy.stages if not isinstance(stage.action, valid.ThreadDump)]
     can_be = possible(policy)
     covered = frozenset[Code]().union(*(_applies_to(stage, can_be) for stage in acting))
-    named = {
-        code
-        for trigger in policy.triggers
-        if isinstance(trigger, valid.DiagnosisTrigger)
-        for code in trigger.diagnoses & can_be
-    }
+    named = {code for trigger in policy.triggers for code in (_named(trigger) or frozenset()) & can_be}
     if acting and (bare := named - covered):
         path: findings.Path = ("spec", "stages")
         message = f"no stage acts on {_words(bare)}, which a trigger raises; expected a stage for it"

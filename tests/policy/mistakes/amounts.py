@@ -124,28 +124,6 @@ CASES = [
         ],
     ),
     Case(
-        "a threshold of a later version",
-        [
-            ("raiseAbove: 0.05/s, clearBelow: 0.01/s", "raiseBelow: 5/s, clearAbove: 9/s"),
-        ],
-        [
-            (
-                "not-supported-yet",
-                (
-                    "13:49: error: spec.triggers[1].raiseBelow is known but not supported by this "
-                    "version; expected it left out"
-                ),
-            ),
-            (
-                "not-supported-yet",
-                (
-                    "13:66: error: spec.triggers[1].clearAbove is known but not supported by this "
-                    "version; expected it left out"
-                ),
-            ),
-        ],
-    ),
-    Case(
         "no statuses",
         [
             ("200-399", "[]"),

@@ -56,7 +56,10 @@ CASES = [
             ("diagnosis: [accept-stall, fd-leak], ", ""),
         ],
         [
-            ("missing-field", "12:7: error: spec.triggers[0] has no condition; expected diagnosis or signal"),
+            (
+                "missing-field",
+                "12:7: error: spec.triggers[0] has no condition; expected diagnosis, signal or all",
+            ),
         ],
     ),
     Case(
@@ -141,13 +144,13 @@ CASES = [
     Case(
         "a signal of a later version",
         [
-            ("listen.dropRate", "closeWait.held.slope"),
+            ("listen.dropRate", "established.slope"),
         ],
         [
             (
                 "not-supported-yet",
                 (
-                    "13:32: error: spec.triggers[1].signal is closeWait.held.slope, which is known but "
+                    "13:32: error: spec.triggers[1].signal is established.slope, which is known but "
                     "not supported by this version; expected one that it supports, like closeWait.total"
                 ),
             ),
