@@ -18,7 +18,7 @@ _WORTH_A_JOIN = 20
 """Rows of a namespace below which a cheap look does not ask whose they are: no leak is named with fewer."""
 _MOST_NAMESPACES = 1024
 """Beyond so many remembered namespaces all are forgotten, so that memory stays flat."""
-_NOT_ASKED = samples.Missing("not looked at: it costs a walk over the open files of the process")
+_NOT_ASKED = samples.Missing("not looked at: it costs a walk over the open files of the process", quiet=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
