@@ -222,3 +222,23 @@ def test_without_the_right_it_says_that_somebody_holds_them() -> None:
             )
 
     assert "0 3 sockets in\nrun as root, or grant both capabilities\n" == given.alone(work)
+
+
+def test_a_process_that_may_not_be_seen_is_missing_by_its_own_name() -> None:
+    """Who asks for one pid is told about that pid; the others that were asked for are not blind for it."""
+    program = (
+        "import os, sys\n"
+        "from lastack import ports\n"
+        "from tests.sensors import given\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "sample = given.eye().look(ports.Selection(pids=frozenset({int(sys.argv[1])}), deep=True))\n"
+        "print(sys.argv[1] in [what.removeprefix('pid/') for what, _ in sample.missing], len(sample.missing))\n"
+    )
+
+    def work() -> str:
+        with _upstreams(1) as (one,), _client((one, 3)) as client:
+            _await(given.eye(), ports.Selection(pids=frozenset({samples.Pid(client)}), deep=True), 3)
+            path = f"PYTHONPATH={given.search_path()}"
+            return namespaces.printed("env", path, sys.executable, "-c", program, str(client))
+
+    assert "True 1\n" == given.alone(work)

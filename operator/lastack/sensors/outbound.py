@@ -97,7 +97,8 @@ class ClientIndex:
         for inode, index in of_inode.items():
             pids = found[inode].pids
             if not pids:
-                hidden += bool(unseen)
+                # Where processes were asked for by pid, each that is hidden is said by its own name.
+                hidden += bool(unseen) and selection.pids is None
                 continue
             if pids not in keepers:
                 keepers[pids] = _keeper(pids)

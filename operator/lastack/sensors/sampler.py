@@ -144,7 +144,7 @@ class SocketSampler:
         return samples.Sample(
             scene.at,
             tuple(looks),
-            (*_missing_pids(selection.pids, scene.held.unseen), *clients.missing()),
+            (*_missing_pids(selection.pids, scene.held.unseen | clients.unseen), *clients.missing()),
             _outbound(scene, clients, running),
         )
 
