@@ -50,7 +50,7 @@ class Sampler(Protocol):
         ...
 
     def glance(self, selection: Selection) -> None:
-        """Between two looks: keep the largest depth of each listener for the next look's ListenerSample.peak.
+        """Between two looks: keep the extremes of each listener's queue for the next look's peak and trough.
 
         Walks over no connection; says nothing about what cannot be seen, which the next look does.
         """

@@ -16,6 +16,7 @@ def seen(
     look: samples.Look,
     *,
     peak: int | None = None,
+    trough: int | None = None,
     handshakes: int | samples.Missing | None = None,
     stands: Stands | samples.Missing | None = None,
     sysctls: Mapping[str, str] | None = None,
@@ -31,6 +32,7 @@ def seen(
     listener = dataclasses.replace(
         listener,
         peak=peak,
+        trough=trough,
         vanished_open=listener.vanished_open if vanished is None else vanished,
         close_wait=rows,
         syn_received=listener.syn_received if handshakes is None else handshakes,

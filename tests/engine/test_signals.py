@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from lastack.engine import findings, samples, signals
-from tests.engine import makers
+from tests.engine import looks, makers
 from tests.engine.makers import Name, look, queued, window
 
 BLIND = samples.Missing("not permitted")
@@ -73,6 +73,12 @@ def test_the_queue_has_depth_peak_limit_fill_and_head_age() -> None:
         measured[Name.ACCEPT_QUEUE_FILL],
         measured[Name.ACCEPT_QUEUE_HEAD_AGE],
     )
+
+
+def test_the_peak_is_also_of_the_time_between_two_looks() -> None:
+    """As far as somebody glanced; what was before the first look is not of the window."""
+    seen = [looks.seen(look(second, depth=2), peak=peak) for second, peak in ((0, 99), (1, 50), (2, None))]
+    assert 50 == value(Name.ACCEPT_QUEUE_PEAK, *seen)
 
 
 def test_an_empty_queue_has_a_head_age_of_nothing() -> None:

@@ -169,6 +169,8 @@ IN_USE = [
      [open_halves(at, [1 + at], [1.1 + at]) for at in (0, 5)], WELL),
     ("a row that no earlier look had may have been answered before its FIN",
      [look(0), open_halves(5, [0.1], [0.2])], WELL),
+    ("within a second of the look it may have been sent before it",
+     [open_halves(at, [4], [4.2]) for at in (0, 5)], WELL),
     ("longer ago than 10 s it is not in use", [open_halves(at, [11], [11]) for at in (0, 20)], WELL),
     ("one look does not tell", [open_halves(0, [0.4], [0.4])], (Code.HEALTHY, Severity.NONE, Confidence.LOW)),
 ]  # fmt: skip

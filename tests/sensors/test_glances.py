@@ -7,9 +7,9 @@ from tests.sensors import given
 
 
 def test_a_burst_between_two_looks_is_the_peak_of_the_next() -> None:
-    """The deepest queue that a glance met; the look after the next one has forgotten it."""
+    """The deepest queue that a glance met, and the shallowest; the look after the next one has forgotten them."""
 
-    def work() -> list[tuple[int, int | None]]:
+    def work() -> list[tuple[int, int | None, int | None]]:
         with given.service() as service:
             eye = given.eye()
             selection = ports.Selection(ports=frozenset({service.port}))
@@ -18,12 +18,34 @@ def test_a_burst_between_two_looks_is_the_peak_of_the_next() -> None:
                 for _ in range(amount):
                     service.connect()
                 eye.glance(selection)
-                for _ in range(amount):
+                for _ in range(amount - 1):
                     service.accept()
+                eye.glance(selection)
+                service.accept()
             seen += [given.look(eye, service, deep=False) for _ in range(2)]
-            return [(look.listener.depth, look.listener.peak) for look in seen]
+            return [(look.listener.depth, look.listener.peak, look.listener.trough) for look in seen]
 
-    assert [(0, None), (0, 5), (0, None)] == given.alone(work)
+    assert [(0, None, None), (0, 5, 0), (0, None, None)] == given.alone(work)
+
+
+def test_a_queue_that_is_full_at_every_look_may_have_been_empty_between() -> None:
+    """The smallest depth that a glance met, or the look itself."""
+
+    def work() -> list[tuple[int, int | None]]:
+        with given.service() as service:
+            eye = given.eye()
+            seen = [given.look(eye, service, deep=False)]
+            service.connect()
+            seen.append(given.await_look(eye, service, lambda look: look.listener.depth == 1, what="one"))
+            service.accept()
+            eye.glance(ports.Selection())
+            service.connect()
+            seen.append(
+                given.await_look(eye, service, lambda look: look.listener.depth == 1, what="one more")
+            )
+            return [(look.listener.depth, look.listener.trough) for look in seen]
+
+    assert [(0, None), (1, None), (1, 0)] == given.alone(work)
 
 
 def test_the_queue_of_the_look_itself_counts_for_its_peak() -> None:

@@ -99,7 +99,7 @@ def test_a_round_says_what_a_sampler_says(orders: tuple[str, ...], most_kept: in
 
 
 def _unglanced(look: samples.Look) -> samples.Look:
-    return dataclasses.replace(look, listener=dataclasses.replace(look.listener, peak=None))
+    return dataclasses.replace(look, listener=dataclasses.replace(look.listener, peak=None, trough=None))
 
 
 @pytest.mark.parametrize("orders", [SERVING, IDLE], ids=["listeners", "an idle connection"])

@@ -9,6 +9,7 @@ from lastack.engine import samples, thresholds
 
 _OLD_MS = int(thresholds.HANDLER_AGE.total_seconds() * 1000)
 _SETTLED_MS = int(thresholds.CLOSE_SETTLED.total_seconds() * 1000)
+_SKEW_MS = int(thresholds.LOOK_SKEW.total_seconds() * 1000)
 _SENDS_MS = int(thresholds.STILL_SENDS.total_seconds() * 1000)
 
 
@@ -63,13 +64,13 @@ def vanished_open(window: samples.Window) -> int:
     return sum(count for count in counts if not isinstance(count, samples.Missing))
 
 
-def held_ages(look: samples.Look) -> list[float]:
-    """The ages in seconds of the rows whose end was read and on which nothing is sent any more."""
-    rows = look.listener.close_wait
+def held_ages(window: samples.Window, look: samples.Look) -> list[float]:
+    """The ages in seconds of the rows of a look whose end was read, less those that are known to be sent on still."""
+    rows, sending = look.listener.close_wait, still_sending(window)
     return [
         age / 1000
-        for age, unread, sent in zip(rows.ages_ms, rows.unread, rows.sent_ms, strict=True)
-        if unread == 0 and sent >= _SENDS_MS
+        for cookie, age, unread in zip(rows.cookies, rows.ages_ms, rows.unread, strict=True)
+        if unread == 0 and cookie not in sending
     ]
 
 
@@ -102,7 +103,7 @@ def finished(window: samples.Window) -> int:
     return max(0, len(done) - vanished_open(window))
 
 
-def still_sending(window: samples.Window) -> int:
+def still_sending(window: samples.Window) -> frozenset[int]:
     """Rows on which the application has sent data after their FIN, and within the last 10 s.
 
     That the FIN came first is proven by an earlier look in which the row was in CLOSE_WAIT already: at one instant an
@@ -114,8 +115,8 @@ def still_sending(window: samples.Window) -> int:
     }
     proven: set[int] = set()
     for look in window.looks[:-1] if young else ():
-        passed_ms = window.last.at.since(look.at).total_seconds() * 1000
+        passed_ms = window.last.at.since(look.at).total_seconds() * 1000 - _SKEW_MS
         proven.update(
             cookie for cookie in look.listener.close_wait.cookies if young.get(cookie, passed_ms) < passed_ms
         )
-    return len(proven)
+    return frozenset(proven)

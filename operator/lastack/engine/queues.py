@@ -13,12 +13,42 @@ def depths(window: samples.Window) -> list[int]:
 
 def deepest(window: samples.Window) -> int:
     """The largest depth that was seen, between the looks as well where somebody glanced."""
-    return max(max(look.listener.depth, look.listener.peak or 0) for look in window.looks)
+    between = [look.listener.peak or 0 for look in window.looks[1:]]
+    return max(*depths(window), *between, window.last.listener.depth)
+
+
+def shallowest(window: samples.Window) -> int:
+    """The smallest depth that was seen, between the looks as well where somebody glanced."""
+    between = [look.listener.trough for look in window.looks[1:] if look.listener.trough is not None]
+    return min(*depths(window), *between, window.last.listener.depth)
+
+
+def was_glanced_at(window: samples.Window) -> bool:
+    """Whether the queue is known between all looks, and not only at them."""
+    return len(window.looks) >= 2 and all(look.listener.trough is not None for look in window.looks[1:])
 
 
 def never_falls(window: samples.Window) -> bool:
-    """Whether no look found fewer waiting than the one before."""
-    return all(later >= earlier for earlier, later in itertools.pairwise(depths(window)))
+    """Whether fewer waited at no look, and at no glance before it, than at the look before."""
+    return all(
+        later.listener.depth >= earlier.listener.depth
+        and (later.listener.trough is None or later.listener.trough >= earlier.listener.depth)
+        for earlier, later in itertools.pairwise(window.looks)
+    )
+
+
+def turns_over(window: samples.Window) -> bool:
+    """Whether nobody who waited at one look was seen to wait at the next: it may have been empty between.
+
+    Not where rows cannot be tied to the socket (SO_REUSEPORT): then it is not known to.
+    """
+    for earlier, later in itertools.pairwise(window.looks):
+        before, after = earlier.listener.queued, later.listener.queued
+        if isinstance(before, samples.Missing) or isinstance(after, samples.Missing):
+            return False
+        if not set(before.cookies).isdisjoint(after.cookies):
+            return False
+    return True
 
 
 def progresses(window: samples.Window, measured: findings.Signals) -> bool:

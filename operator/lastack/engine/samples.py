@@ -111,7 +111,9 @@ class ListenerSample:
     peers: tuple[PeerCount, ...]
     peers_omitted: int
     peak: int | None = None
-    """The largest depth since the look before, by a glance each second; None where nobody glanced."""
+    """The largest depth since the look before, by glances between the two; None where nobody glanced."""
+    trough: int | None = None
+    """The smallest depth since the look before, likewise: a queue that is full at every look may be empty between."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -29,9 +29,7 @@ def measure(window: samples.Window) -> findings.Signals:
         _Name.CLOSE_WAIT_OUTBOUND: _total([p.outbound for p in look.owner.processes], no_owner),
         _Name.CLOSE_WAIT_OLDEST: _oldest_close_wait(listener),
         _Name.ACCEPT_QUEUE_DEPTH: listener.depth,
-        _Name.ACCEPT_QUEUE_PEAK: max(
-            max(each.listener.depth, each.listener.peak or 0) for each in window.looks
-        ),
+        _Name.ACCEPT_QUEUE_PEAK: _peak(window),
         _Name.ACCEPT_QUEUE_LIMIT: listener.limit,
         _Name.ACCEPT_QUEUE_FILL: _share(listener.depth, listener.limit),
         _Name.ACCEPT_QUEUE_HEAD_AGE: head_age(listener),
@@ -175,6 +173,12 @@ def _per_second(window: samples.Window, count: int | samples.Missing) -> float |
     if isinstance(count, samples.Missing):
         return count
     return count / window.length.total_seconds() if window.length else _ONE_LOOK
+
+
+def _peak(window: samples.Window) -> int:
+    """The largest depth of the window; what was glimpsed before its first look is not of it."""
+    between = [look.listener.peak or 0 for look in window.looks[1:]]
+    return max(*(look.listener.depth for look in window.looks), *between, 0)
 
 
 def _workers_stuck(window: samples.Window) -> int | samples.Missing | None:

@@ -22,6 +22,9 @@ DRAINED_SHARE = 0.5
 """A queue that falls below half of its limit between bursts is emptied faster than it fills: it is too short, not
 too slow. One that stays above is overload, where a longer queue only makes everybody wait longer."""
 
+STEADY_LOOKS = 5
+"""So many looks are not in step with bursts that come once a second; fewer may be, on a busy machine."""
+
 DROPS_AGREE = 0.1
 """When the drops of a listener and those of its namespace differ by no more than a tenth they are the same ones, read
 a moment apart; stray segments, which only the listener counts, would have to match another's drops by chance."""
@@ -46,6 +49,10 @@ probability below 5 % (e to the power of -3)."""
 RUNNING_READINGS = 5
 """A thread that is busy four fifths of the time is found running five times in a row once in three; three such threads
 once in thirty. A loop without an end is found running always."""
+
+LOOK_SKEW = dt.timedelta(seconds=1)
+"""A look has its time from before its rows are read, which on a busy machine is some tenths of a second later; ages
+of sockets are counted in ticks of 4 ms besides."""
 
 STILL_SENDS = dt.timedelta(seconds=10)
 """Who has sent within this is answering a client that has only finished sending."""

@@ -58,6 +58,7 @@ class KeptNamespace:
     """The looks of the last whole look as the next one would have them, if nothing happens."""
     _quiet: bool = False
     _peaks: dict[int, int] = dataclasses.field(default_factory=dict)
+    _troughs: dict[int, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def open(
@@ -98,6 +99,7 @@ class KeptNamespace:
         if self.listeners is not before:
             for each in self.listeners:
                 self._peaks[each.cookie] = max(each.depth, self._peaks.get(each.cookie, 0))
+                self._troughs[each.cookie] = min(each.depth, self._troughs.get(each.cookie, each.depth))
         self.verdict = self._judge()
         return self.verdict
 
@@ -133,7 +135,7 @@ class KeptNamespace:
         self.looked_at = self.refreshed_at = sample.at
         self._carried = tuple(_carried(look) for look in looks)
         self._quiet = not sample.outbound and self._is_what_was_marked(looks) and all(map(_is_quiet, looks))
-        self._peaks = {}
+        self._peaks, self._troughs = {}, {}
         self.verdict = Verdict.HOLDS if self._quiet else Verdict.TROUBLE
 
     def restamp(self, at: instants.Now) -> None:
@@ -164,9 +166,12 @@ class KeptNamespace:
         return tuple({each.pid: each for look in self._carried for each in look.owner.processes}.values())
 
     def _with_peak(self, look: samples.Look) -> samples.Look:
-        """With the deepest queue since the whole look before: every round is a glance."""
-        peak = max(self._peaks.get(look.listener.cookie, 0), look.listener.depth)
-        return dataclasses.replace(look, listener=dataclasses.replace(look.listener, peak=peak))
+        """With the extremes of the queue since the whole look before: every round is a glance."""
+        cookie, depth = look.listener.cookie, look.listener.depth
+        peak, trough = max(self._peaks.get(cookie, 0), depth), min(self._troughs.get(cookie, depth), depth)
+        return dataclasses.replace(
+            look, listener=dataclasses.replace(look.listener, peak=peak, trough=trough)
+        )
 
     def _is_what_was_marked(self, looks: tuple[samples.Look, ...]) -> bool:
         """The whole look saw the listeners that stood there just before it."""
@@ -199,4 +204,6 @@ def _carried(look: samples.Look) -> samples.Look:
     listener = look.listener
     if isinstance(listener.vanished_open, samples.Missing):
         listener = dataclasses.replace(listener, vanished_open=0)
-    return dataclasses.replace(look, listener=dataclasses.replace(listener, peak=listener.depth))
+    return dataclasses.replace(
+        look, listener=dataclasses.replace(listener, peak=listener.depth, trough=listener.depth)
+    )

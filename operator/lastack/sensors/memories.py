@@ -1,4 +1,4 @@
-"""What is remembered of a listener between two looks: its rows, and its deepest queue since. Called by sampler."""
+"""What is remembered of a listener between two looks: its rows, and how its queue moved since. Called by sampler."""
 
 import dataclasses
 from collections.abc import Collection, Iterable
@@ -17,11 +17,12 @@ Key = tuple[int, int]
 
 @dataclasses.dataclass(slots=True)
 class _Before:
-    """The accepted CLOSE_WAIT rows at the look before, which look that was, and the deepest queue since it."""
+    """The accepted CLOSE_WAIT rows at the look before, which look that was, and the extremes of the queue since."""
 
     rows: samples.CloseWaitRows
     look: int
     peak: int | None = None
+    trough: int | None = None
 
 
 class ListenerMemories:
@@ -36,21 +37,27 @@ class ListenerMemories:
         return len(self._before)
 
     def glance(self, namespace: int, seen: Iterable[sock_diag.Listener]) -> None:
-        """Keep the largest depth of each listener that was looked at before."""
+        """Keep the largest and the smallest depth of each listener that was looked at before."""
         for each in seen:
             before = self._before.get((namespace, each.cookie))
             if before is not None:
-                before.peak = max(before.peak or 0, each.depth)
+                before.peak = each.depth if before.peak is None else max(before.peak, each.depth)
+                before.trough = each.depth if before.trough is None else min(before.trough, each.depth)
 
     def peak(self, key: Key, depth: int) -> int | None:
         """The largest depth since the look before, `depth` now included; None where nobody glanced."""
         before = self._before.get(key)
         return None if before is None or before.peak is None else max(before.peak, depth)
 
+    def trough(self, key: Key, depth: int) -> int | None:
+        """The smallest depth since the look before, `depth` now included; None where nobody glanced."""
+        before = self._before.get(key)
+        return None if before is None or before.trough is None else min(before.trough, depth)
+
     def vanished_open(
         self, key: Key, rows: samples.CloseWaitRows, owner: samples.Owner
     ) -> int | samples.Missing:
-        """Held rows of the look before that are gone although a process of the owner still has them open."""
+        """Accepted rows of the look before that are gone although a process of the owner still has them open."""
         before = self._before.get(key)
         if before is None:
             return _FIRST_LOOK
@@ -68,7 +75,7 @@ class ListenerMemories:
         return len(still_open)
 
     def keep(self, key: Key, rows: samples.CloseWaitRows) -> None:
-        """Remember this look of a listener; its peak begins anew."""
+        """Remember this look of a listener; its peak and trough begin anew."""
         self._before[key] = _Before(rows, self._looks)
 
     def end_look(self, namespace: int, cookies: Collection[int]) -> None:

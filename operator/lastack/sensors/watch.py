@@ -1,4 +1,7 @@
-"""Watch for a while: a deep look, cheap looks between, a deep look at the end. Called by `lastack diagnose`."""
+"""Watch for a while: a deep look, cheap looks and glances between, a deep look at the end.
+
+Called by `lastack diagnose`.
+"""
 
 import dataclasses
 import datetime as dt
@@ -9,6 +12,9 @@ from lastack import ports
 from lastack.engine import samples
 
 _LOOK_EVERY = dt.timedelta(milliseconds=500)
+_GLANCE_EVERY = dt.timedelta(milliseconds=100)
+"""A burst that overflows a short queue is taken within some tenths of a second, and comes back each second, as dropped
+handshakes are tried again: looks alone miss it, or meet it every time."""
 _MOST_LOOKS = 20
 """A long window gets no more looks than this, which bounds what is kept of it."""
 _SHARE_OF_TIME = 10
@@ -49,10 +55,14 @@ def watch(
     first = time.monotonic()
     end = first + window.total_seconds()
     following = first + every
+    pause = _GLANCE_EVERY.total_seconds()
     while (left := end - time.monotonic()) > 0:
         progress(window - dt.timedelta(seconds=left))
-        time.sleep(max(0.0, min(left, following - time.monotonic())))
-        if time.monotonic() >= following and following < end - every / 2:
+        time.sleep(max(0.0, min(left, following - time.monotonic(), pause)))
+        if time.monotonic() < following:
+            pause = _glance(sampler, cheap)
+            continue
+        if following < end - every / 2:
             _look(sampler, cheap, taken)
         following += every
     if window > dt.timedelta(0):
@@ -65,6 +75,14 @@ def _look(
 ) -> None:
     for selection, series in zip(selections, taken, strict=True):
         series.append(sampler.look(selection))
+
+
+def _glance(sampler: ports.Sampler, selections: Sequence[ports.Selection]) -> float:
+    """Glance at every selection; returns the seconds until the next glance."""
+    begun = time.monotonic()
+    for selection in selections:
+        sampler.glance(selection)
+    return max(_GLANCE_EVERY.total_seconds(), (time.monotonic() - begun) * _SHARE_OF_TIME)
 
 
 def gather(taken: Sequence[Sequence[samples.Sample]]) -> Watched:

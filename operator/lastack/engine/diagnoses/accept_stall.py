@@ -16,7 +16,7 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
     And nobody who had been accepted was finished: an event loop that blocks for a second in each of 260 handlers
     accepts nobody for minutes, and is at work all the time. That is overload.
     """
-    if min(queues.depths(window)) < 1 or close_waits.finished(window):
+    if queues.shallowest(window) < 1 or close_waits.finished(window):
         return None
     progress = measured[_Name.ACCEPT_PROGRESS]
     if signals.known(progress):

@@ -39,9 +39,24 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
 
 def _drains(window: samples.Window) -> bool:
     half = window.last.listener.limit * thresholds.DRAINED_SHARE
-    depths = queues.depths(window)
-    fell = any(later < earlier and later < half for earlier, later in itertools.pairwise(depths))
-    return fell or depths[-1] < half
+    filled = window.first.listener.depth >= half
+    for earlier, look in itertools.pairwise(window.looks):
+        listener = look.listener
+        trough = listener.depth if listener.trough is None else listener.trough
+        if filled and trough < half:
+            return True
+        # What filled it, or was dropped, since the look before came before this look.
+        filled = filled or max(listener.depth, listener.peak or 0) >= half or _dropped(earlier, look)
+        if filled and listener.depth < half:
+            return True
+    return window.last.listener.depth < half
+
+
+def _dropped(earlier: samples.Look, later: samples.Look) -> bool:
+    before, after = earlier.listener.drops, later.listener.drops
+    return (
+        not isinstance(before, samples.Missing) and not isinstance(after, samples.Missing) and after > before
+    )
 
 
 def _is_its_own(window: samples.Window) -> bool:

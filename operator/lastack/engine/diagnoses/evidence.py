@@ -63,7 +63,7 @@ def progress(window: samples.Window, measured: findings.Signals) -> findings.Evi
 
 def depth_range(window: samples.Window, why: str) -> findings.Evidence:
     """Between what depths the queue moved; the value is the smallest."""
-    smallest, largest = min(queues.depths(window)), queues.deepest(window)
+    smallest, largest = queues.shallowest(window), queues.deepest(window)
     limit = window.last.listener.limit
     text = f"accept queue between {smallest} and {largest} of {limit}{why}"
     return findings.Evidence(_Name.ACCEPT_QUEUE_DEPTH, smallest, limit, text)

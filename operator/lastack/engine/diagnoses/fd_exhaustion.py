@@ -49,7 +49,7 @@ def _of_waiting(window: samples.Window, measured: findings.Signals) -> _Judged |
 
     High: the table is full and the same rows wait. Medium: too short, or a depth that stands. Low: one look.
     """
-    if min(queues.depths(window)) < 1 or queues.progresses(window, measured):
+    if queues.shallowest(window) < 1 or queues.progresses(window, measured):
         return None
     told = not isinstance(measured[_Name.ACCEPT_PROGRESS], samples.Missing)
     if len(window.looks) < 2:
@@ -73,7 +73,7 @@ def _of_full(window: samples.Window, measured: findings.Signals, table: _Table) 
     whole = table.least >= table.limit
     head = queues.youngest_head(window)
     young = head is not None and head < thresholds.STALL_HEAD_AGE.total_seconds()
-    waiting = min(queues.depths(window)) >= 1 and not young
+    waiting = queues.shallowest(window) >= 1 and not young
     coming = waiting or queues.progresses(window, measured)
     severity = _Severity.CRITICAL if coming and (whole or waiting) else evidence.severity(measured)
     half = table.limit * thresholds.TABLE_OF_DEAD
@@ -109,7 +109,7 @@ def _fullest(window: samples.Window) -> _Table | None:
 
 def _dead(window: samples.Window) -> int:
     """Files that hold connections whose clients have left, as far as they can be seen."""
-    return len(close_waits.held_ages(window.last)) + close_waits.vanished_open(window)
+    return len(close_waits.held_ages(window, window.last)) + close_waits.vanished_open(window)
 
 
 def _finding(

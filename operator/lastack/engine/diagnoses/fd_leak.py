@@ -14,7 +14,7 @@ _Confidence = vocabulary.Confidence
 
 def match(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
     """Fit when 20 or more sockets are held, none was closed while we looked, and they joined one by one."""
-    ages = close_waits.held_ages(window.last)
+    ages = close_waits.held_ages(window, window.last)
     if len(ages) < thresholds.LEAK_HELD or len(window.looks) < 2:
         return None
     spread = max(ages) - min(ages)
@@ -68,7 +68,7 @@ def _confidence(
     waiting = _may_wait(window, measured)
     if waiting is None or waiting > held:
         return _Confidence.LOW
-    grew = held + close_waits.vanished_open(window) > len(close_waits.held_ages(window.first))
+    grew = held + close_waits.vanished_open(window) > len(close_waits.held_ages(window, window.first))
     return _Confidence.HIGH if grew else _Confidence.MEDIUM
 
 

@@ -6,7 +6,7 @@ from lastack.policy import vocabulary
 
 def match(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
     """Fit when the application sends on a connection whose client has shut down its sending half."""
-    sending = close_waits.still_sending(window)
+    sending = len(close_waits.still_sending(window))
     if not sending:
         return None
     within = thresholds.STILL_SENDS.total_seconds()

@@ -46,7 +46,7 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
 
 
 def _queue_moves(window: samples.Window, measured: findings.Signals) -> bool:
-    return min(queues.depths(window)) == 0 or queues.progresses(window, measured)
+    return queues.shallowest(window) == 0 or queues.progresses(window, measured)
 
 
 def _threads(window: samples.Window, rows: int) -> _Second | None:

@@ -20,7 +20,7 @@ def match_unknown(window: samples.Window, measured: findings.Signals) -> finding
 def _queue(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
     """Somebody waits all the time, and nobody is seen to be taken."""
     depths = queues.depths(window)
-    if min(depths) < 1 or len(depths) < 2 or queues.progresses(window, measured):
+    if queues.shallowest(window) < 1 or len(depths) < 2 or queues.progresses(window, measured):
         return None
     blind = [
         name

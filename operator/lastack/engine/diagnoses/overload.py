@@ -21,11 +21,9 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
     if not taken and not close_waits.finished(window):
         return None
     listener = window.last.listener
-    smallest = min(queues.depths(window))
+    smallest = queues.shallowest(window)
     dropping = evidence.is_dropping(measured)
-    # A short queue is often half full by chance at two instants; at three, or when it overflows, it is not chance.
-    lasts = len(window.looks) >= thresholds.WINDOW_SAMPLES or dropping
-    long = lasts and smallest >= max(1, listener.limit * thresholds.DRAINED_SHARE)
+    long = _lasts(window, dropping=dropping) and smallest >= max(1, listener.limit * thresholds.DRAINED_SHARE)
     age = queues.youngest_head(window)
     old = age is not None and age >= thresholds.STALL_HEAD_AGE.total_seconds()
     if not long and not old:
@@ -55,6 +53,18 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
         ),
         signals=measured,
     )
+
+
+def _lasts(window: samples.Window, *, dropping: bool) -> bool:
+    """Whether a queue that was long at every look is long all the time.
+
+    A short queue is half full by chance at two instants; at three, or when it overflows, that is no chance. But a
+    burst comes again each second, as dropped handshakes are tried again, and few looks may meet it every time.
+    """
+    if len(window.looks) < thresholds.WINDOW_SAMPLES and not dropping:
+        return False
+    many = len(window.looks) >= thresholds.STEADY_LOOKS
+    return many or queues.was_glanced_at(window) or not queues.turns_over(window)
 
 
 def _confidence(window: samples.Window, signs: tuple[bool, bool, bool]) -> vocabulary.Confidence:
