@@ -25,6 +25,7 @@ DEBIAN_PACKAGES := \
   openjdk-17-jdk-headless:javac:Java-virtual-machines-to-dump,-Tomcat-of-the-corpus \
   libtomcat9-java:/usr/share/java/tomcat9-catalina.jar:Tomcat-of-the-corpus \
   libresteasy3.0-java:/usr/share/java/resteasy-jaxrs.jar:RESTEasy-on-that-Tomcat \
+  jattach:/usr/bin/jattach:the-reference-of-make-bench-for-thread-dumps \
   golang-go:go:Go-programs-to-dump,-Go-net/http-of-the-corpus
 
 # What only `make test-kernels` needs.

@@ -13,7 +13,16 @@ import sys
 
 from benchmarks import measuring
 
-CASES = ("close_wait", "listeners", "many_namespaces", "crowded_host", "host_process", "help_text")
+CASES = (
+    "close_wait",
+    "listeners",
+    "many_namespaces",
+    "crowded_host",
+    "week",
+    "host_process",
+    "thread_dumps",
+    "help_text",
+)
 
 
 def main() -> int:

@@ -5,17 +5,13 @@ SIGQUIT that wakes the attach listener: a process that does not catch it ends, a
 prints the dump on its own standard output, inside the safepoint. So everything is looked at before.
 """
 
-import dataclasses
 import datetime as dt
 import pathlib
 import re
-import subprocess
-import sys
-import tempfile
 
 from lastack import errors
 from lastack.engine import samples
-from lastack.executors.thread_dump import hotspot_child
+from lastack.executors.thread_dump import forks, hotspot_child
 from lastack.kernel import procfs
 
 WITHIN = dt.timedelta(seconds=10)
@@ -25,24 +21,13 @@ MOST_BYTES = 64 * 1024 * 1024
 YOUNG = dt.timedelta(seconds=2)
 """A JVM catches SIGQUIT some time after it began; younger ones ended by it when it was tried."""
 
-_GRACE_SECONDS = 2.0
-_CHILD = pathlib.Path(hotspot_child.__file__)
+_GRACE = dt.timedelta(seconds=2)
+"""Beyond the time that the child gives itself, for a machine that is busy."""
 _SIGQUIT_BIT = 1 << 2
 _DISABLED = re.compile(r"-XX:\+DisableAttachMechanism\b")
 _BARE_FLAG = re.compile(r"(?:-XX:)?([+-]DisableAttachMechanism\b)")
 _NAMES_FILE = re.compile(r"(?:@|-XX:Flags=|-XX:VMOptionsFile=)(.+)")
 _ENABLED = re.compile(r"-XX:-DisableAttachMechanism\b")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Target:
-    """What has to be known of a JVM to ask it."""
-
-    pid: int
-    inner_pid: int
-    started_ticks: str
-    user: int
-    group: int
 
 
 class Asking:
@@ -52,54 +37,32 @@ class Asking:
         """Begin; `now` is the steady clock. Raises WorldError, and nothing was sent, where it would be dangerous."""
         target = _checked(pid, now)
         self._pid = pid
-        self._left = within + dt.timedelta(seconds=1)
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - lives until close()
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - the same
-        words = (
-            *(target.pid, target.inner_pid, target.started_ticks, target.user, target.group),
-            *(within.total_seconds(), MOST_BYTES),
-        )
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_CHILD), *map(str, words)],
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=self._said,
-            env={"PATH": "/usr/bin:/bin"},
-        )
+        self._left = within + _GRACE
+        request = hotspot_child.Request(target, within.total_seconds(), MOST_BYTES)
+        self._child = forks.Child(lambda: hotspot_child.ask(request))
 
     def wait(self, within: dt.timedelta) -> bytes | None:
         """What the JVM said, or None when it is not there `within` this time: call again.
 
         Raises NotPermitted, NotReachable or Unsupported with the reason.
         """
-        try:
-            status = self._process.wait(min(within, self._left).total_seconds())
-        except subprocess.TimeoutExpired:
-            self._left -= within
-            if self._left > dt.timedelta(0):
-                return None
-            self.close()
-            raise _silent(self._pid, "it did not answer in time") from None
+        status = self._child.wait(min(within, self._left))
         if status == 0:
-            self._output.seek(0)
-            return self._output.read()
-        self._said.seek(0)
-        raise _failure(self._pid, self._said.read().decode(errors="replace"))
+            return self._child.output()
+        if status is not None:
+            raise _failure(self._pid, self._child.said())
+        self._left -= within
+        if self._left > dt.timedelta(0):
+            return None
+        self.close()
+        raise _silent(self._pid, "it did not answer in time")
 
     def close(self) -> None:
         """End it and forget what was said. Only a child that had to be killed leaves a file `.attach_pid` behind."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(_GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._output.close()
-        self._said.close()
+        self._child.close()
 
 
-def _checked(pid: int, now: dt.timedelta) -> _Target:
+def _checked(pid: int, now: dt.timedelta) -> hotspot_child.Target:
     """Everything that must hold before anything is sent. Raises WorldError with the reason."""
     content = procfs.read(f"/proc/{pid}/stat")
     facts, status = procfs.process(pid), procfs.status(pid)
@@ -121,7 +84,7 @@ def _checked(pid: int, now: dt.timedelta) -> _Target:
             fix="ask again in a moment",
         )
     _must_allow_attaching(pid)
-    return _Target(
+    return hotspot_child.Target(
         pid=pid,
         inner_pid=int(status.get("NSpid", str(pid)).split()[-1]),
         started_ticks=content.rpartition(b")")[2].split()[19].decode(),

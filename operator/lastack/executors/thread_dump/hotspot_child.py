@@ -1,18 +1,19 @@
-"""Ask one HotSpot JVM for its threads, a program: `hotspot_child.py PID NSPID STARTED UID GID SECONDS BYTES`.
+"""Ask one HotSpot JVM for its threads, in a child process that becomes the user of the JVM. Called by `hotspot_attach`.
 
-Run by `hotspot_attach`, which checks the process before and ends this one when it takes too long. A process of its
-own, since it becomes the user of the JVM: HotSpot answers nobody else. The answer goes to stdout as it came; on
-failure the exit status is 1 and stderr holds one line, `CODE WORDS`, where CODE is one of the names below.
+HotSpot answers nobody else. The parent checks the process before, and ends this child when it takes too long. The
+answer goes to 1 as it came; on failure the exit status is 1 and 2 holds one line, `CODE WORDS`.
 
 The protocol (JDK 8 to 25): in the JVM's own /tmp, `.java_pidNSPID` is the socket that it answers at. While it is
 not there yet, `.attach_pidNSPID`, owned by the JVM's user, and a SIGQUIT make the JVM open it. A request is
 `1 NUL threaddump NUL -l NUL NUL NUL`, the answer a line with a status and then the dump until the end of the stream.
 Needs CAP_SYS_PTRACE for another user's or namespace's /proc/PID/root, and CAP_SETUID and CAP_SETGID to become its
-user; nothing else. Imports nothing of lastack: it starts in milliseconds.
+user; nothing else.
 """
 
 import contextlib
+import dataclasses
 import os
+import pathlib
 import signal
 import socket
 import stat
@@ -37,31 +38,44 @@ _LONGEST_STATUS = 64
 _NO_ATTACHING = b"+DisableAttachMechanism"
 
 
-def main(arguments: list[str]) -> int:
-    """Process entry."""
-    pid, inner, started, user, group, limit = (
-        int(arguments[0]),
-        int(arguments[1]),
-        arguments[2],
-        int(arguments[3]),
-        int(arguments[4]),
-        int(arguments[6]),
-    )
-    deadline = time.monotonic() + float(arguments[5])
+@dataclasses.dataclass(frozen=True, slots=True)
+class Target:
+    """What has to be known of a JVM: `inner_pid` is its pid for itself, `started_ticks` as in /proc/PID/stat."""
+
+    pid: int
+    inner_pid: int
+    started_ticks: str
+    user: int
+    group: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """Whom to ask, for how long at most, for how many bytes at most."""
+
+    target: Target
+    seconds: float
+    most_bytes: int
+
+
+def ask(request: Request) -> int:
+    """The whole life of the child."""
+    target = request.target
+    deadline = time.monotonic() + request.seconds
     # Who runs this ends it early with SIGTERM; the trigger file must go all the same.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    handle = _pin(pid, started)
+    handle = _pin(target.pid, target.started_ticks)
     try:
-        folder = os.open(f"/proc/{pid}/root/tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = os.open(f"/proc/{target.pid}/root/tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fchdir(folder)
     except OSError as problem:
         _fail(CLOSED, f"its /tmp cannot be entered: {problem.strerror}")
-    _become(user, group)
-    _check_environment(pid)
+    _become(target.user, target.group)
+    _check_environment(target.pid)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        _connect(connection, handle, inner, deadline)
-        _check_peer(connection, pid)
-        _ask(connection, deadline, limit)
+        _connect(connection, handle, target.inner_pid, deadline)
+        _check_peer(connection, target.pid)
+        _ask(connection, deadline, request.most_bytes)
     return 0
 
 
@@ -97,6 +111,8 @@ def _check_environment(pid: int) -> None:
         environment = b""
         while part := os.read(content, 65536):
             environment += part
+    except (ProcessLookupError, FileNotFoundError):
+        _fail(GONE, "it has ended")
     except OSError as problem:
         _fail(CLOSED, f"its environment cannot be read: {problem.strerror}")
     if _NO_ATTACHING in environment:
@@ -139,7 +155,7 @@ def _make_it_listen(handle: int, inner: int, path: str, deadline: float) -> None
         _fail(CLOSED, f"it cannot be signalled: {problem.strerror}")
     finally:
         with contextlib.suppress(OSError):
-            os.unlink(trigger)  # noqa: PTH108 - pathlib takes longer to import than all of this to run
+            pathlib.Path(trigger).unlink()
 
 
 def _is_socket(path: str) -> bool:
@@ -196,9 +212,5 @@ def _receive(connection: socket.socket, deadline: float) -> bytes:
 
 
 def _fail(code: str, words: str) -> NoReturn:
-    sys.stderr.write(f"{code} {words}\n")
+    os.write(2, f"{code} {words}\n".encode(errors="replace"))
     sys.exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
