@@ -90,7 +90,7 @@ def test_a_leak_says_who_keeps_what_of_whom() -> None:
     ) == found.summary
     assert [
         "111 connections of worker to 10.9.0.7:7000 are open although that side has closed",
-        "110 of them for longer than 300 s, the oldest for 3605 s",
+        "the oldest for 3605 s, 110 of them for longer than 300 s",
         "1 more than at the first look have stood for a while",
         "60 of 1024 files are open",
     ] == [each.text for each in found.evidence]

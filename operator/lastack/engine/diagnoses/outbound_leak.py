@@ -110,8 +110,8 @@ def _leak(
             _Name.CLOSE_WAIT_OLDEST,
             round(pile.oldest_seconds, 3),
             thresholds.OUTBOUND_OLD.total_seconds(),
-            f"{pile.old} of them for longer than {thresholds.OUTBOUND_OLD.total_seconds():.0f} s, "
-            f"the oldest for {pile.oldest_seconds:.0f} s",
+            f"the oldest for {pile.oldest_seconds:.0f} s, {pile.old or 'none'} of them for longer than "
+            f"{thresholds.OUTBOUND_OLD.total_seconds():.0f} s",
         ),
     ]
     if pile.grown > 0:
