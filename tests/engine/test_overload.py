@@ -54,9 +54,9 @@ CASES = [
 ]  # fmt: skip
 
 
-def batched(second: float, *, done: bool) -> samples.Look:
+def batched(second: float, *, done: bool, age: float = 9) -> samples.Look:
     """An event loop that blocks in each handler: 20 wait and none is taken, of 8 accepted one is finished, or none."""
-    ages = [9.0 + second] * 7 + ([] if done else [9.0 + second])
+    ages = [age + second] * (7 if done else 8)
     rows = dict.fromkeys(range(20), 12 + second)
     return look(second, waiting=queued(rows), limit=2048, held=makers.close_waits(ages, unread=len(ages)))
 
@@ -69,9 +69,15 @@ BATCHES = [
     ("one was read on: it is at work",
      [look(at, waiting=queued({1: 12 + at}), held=makers.close_waits([9.0 + at], unread=unread))
       for at, unread in ((0, 1), (5, 0))], (Code.OVERLOAD, Severity.WARNING, Confidence.MEDIUM)),
-    ("one lost its row to a reset, and its file is still open: it is stuck",
+    ("one lost its row to a reset, and its file is still open: it was answered",
      [batched(0, done=False), looks.seen(batched(5, done=True), vanished=1)],
+     (Code.OVERLOAD, Severity.WARNING, Confidence.MEDIUM)),
+    ("after a minute its client may have forgotten it: it is stuck",
+     [batched(0, done=False, age=56), looks.seen(batched(5, done=True, age=56), vanished=1)],
      (Code.ACCEPT_STALL, Severity.WARNING, Confidence.HIGH)),
+    ("and when its file is closed as well it was closed",
+     [batched(0, done=False, age=56), batched(5, done=True, age=56)],
+     (Code.OVERLOAD, Severity.WARNING, Confidence.MEDIUM)),
     ("a close on its way may be the client's doing", [
         look(at, waiting=queued({1: 12 + at}), held=makers.close_waits(ages)) for at, ages in ((0, [1.9]), (5, []))],
      (Code.ACCEPT_STALL, Severity.WARNING, Confidence.HIGH)),

@@ -9,6 +9,7 @@ from lastack.engine import samples, thresholds
 
 _OLD_MS = int(thresholds.HANDLER_AGE.total_seconds() * 1000)
 _SETTLED_MS = int(thresholds.CLOSE_SETTLED.total_seconds() * 1000)
+_FORGOTTEN_MS = int(thresholds.FORGOTTEN_AGE.total_seconds() * 1000)
 _SKEW_MS = int(thresholds.LOOK_SKEW.total_seconds() * 1000)
 _SENDS_MS = int(thresholds.STILL_SENDS.total_seconds() * 1000)
 
@@ -86,21 +87,24 @@ def closed(window: samples.Window) -> int:
 
 
 def finished(window: samples.Window) -> int:
-    """Rows that the application closed, or read on, when they were no closes on their way any more.
+    """Rows that the application worked on, when they were no closes on their way any more; who is stuck has none.
 
-    Whoever does that is at work, whatever the accept queue says. One that is stuck finishes none.
+    It closed them, or read on, or answered: a client that is gone resets what it is sent, and the row vanishes while
+    its descriptor is still open. Only a client that has forgotten its half of the connection resets it unasked, upon
+    a keep-alive probe, and that takes it a minute.
     """
     last = window.last.listener.close_wait
     at_last = dict(zip(last.cookies, last.unread, strict=True))
-    done: set[int] = set()
+    done: dict[int, int] = {}
     for look in window.looks[:-1]:
         rows = look.listener.close_wait
         done.update(
-            cookie
+            (cookie, age)
             for cookie, unread, age in zip(rows.cookies, rows.unread, rows.ages_ms, strict=True)
             if age >= _SETTLED_MS and at_last.get(cookie, -1) < unread
         )
-    return max(0, len(done) - vanished_open(window))
+    remembered = sum(age < _FORGOTTEN_MS for age in done.values())
+    return remembered + max(0, len(done) - remembered - vanished_open(window))
 
 
 def still_sending(window: samples.Window) -> frozenset[int]:

@@ -50,6 +50,10 @@ RUNNING_READINGS = 5
 """A thread that is busy four fifths of the time is found running five times in a row once in three; three such threads
 once in thirty. A loop without an end is found running always."""
 
+FORGOTTEN_AGE = dt.timedelta(seconds=55)
+"""Linux remembers its closed half of a connection for 60 s (tcp_fin_timeout), less the time between two looks: what is
+reset before was sent something by the application."""
+
 LOOK_SKEW = dt.timedelta(seconds=1)
 """A look has its time from before its rows are read, which on a busy machine is some tenths of a second later; ages
 of sockets are counted in ticks of 4 ms besides."""
