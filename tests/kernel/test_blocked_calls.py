@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import pathlib
-import re
 import select
 import socket
 import struct
@@ -14,13 +12,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from lastack.engine import samples
-from lastack.kernel import blocked_calls, call_numbers
+from lastack.kernel import blocked_calls
 from tests import waiting
 from tests.sensors import given
 
 ME = os.getpid()
-X86_HEADER = pathlib.Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
-GENERIC_HEADER = pathlib.Path("/usr/include/asm-generic/unistd.h")
 
 
 @contextlib.contextmanager
@@ -166,19 +162,6 @@ def test_reads_the_system_call_line(
 def test_an_unknown_system_call_line_is_missing(text: str, machine: str) -> None:
     """Another machine or another shape is said, not guessed."""
     assert isinstance(blocked_calls.parse(text, machine, _memory()), samples.Missing)
-
-
-@pytest.mark.parametrize(("machine", "header"), [("x86_64", X86_HEADER), ("aarch64", GENERIC_HEADER)])
-def test_the_numbers_are_those_of_the_kernel_s_headers(machine: str, header: pathlib.Path) -> None:
-    """Every name of the table has the number that linux-libc-dev gives it."""
-    assert header.exists(), f"{header} is not there: apt-get install linux-libc-dev"
-    # The generic table names what is of 64 bits on a 64-bit machine __NR3264_sendfile.
-    defined = re.findall(
-        r"^#define __NR(?:3264)?_(\w+)\s+(\d+)$", header.read_text(encoding="ascii"), re.MULTILINE
-    )
-    numbers = {name: int(number) for name, number in defined}
-    expected = {numbers[name]: name for name in call_numbers.NUMBERS[machine].values()}
-    assert expected == call_numbers.NUMBERS[machine]
 
 
 def test_a_64_bit_program_is_not_foreign() -> None:

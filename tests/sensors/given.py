@@ -134,3 +134,14 @@ def rows(ages_ms: list[int]) -> samples.CloseWaitRows:
     numbers = array("I", range(1, len(ages_ms) + 1))
     none = array("I", [0] * len(ages_ms))
     return samples.CloseWaitRows(array("Q", numbers), numbers, none, array("I", ages_ms), array("I", ages_ms))
+
+
+def look_at(selection: ports.Selection, claim: Callable[[samples.Look], bool], what: str) -> samples.Look:
+    """Look until the selection has one listener, of which the claim holds."""
+    at = eye()
+
+    def holds() -> samples.Look | None:
+        found = at.look(selection).looks
+        return found[0] if len(found) == 1 and claim(found[0]) else None
+
+    return waiting.wait_until(holds, within=SOON * 4, what=what)
