@@ -36,8 +36,7 @@ def judge(cell: shapes.Cell, document: Mapping[str, Any]) -> Verdict:
     items = document["items"]
     own = [item for item in items if _of_server(item)]
     if not own:
-        nothing = (f"nothing was said about port {shapes.PORT}: {_codes(items)}",)
-        return Verdict("nothing", "none", "low", None, None, "", (), nothing, 0)
+        return nothing(f"nothing was said about port {shapes.PORT}: {_codes(items)}")
     subject = next((item for item in own if item["code"] in expects.codes), own[0])
     missing = _missing(document, subject)
     faults = [*_wrong_code(expects, subject, missing), *_wrong_cause(expects, subject)]
@@ -60,6 +59,11 @@ def judge(cell: shapes.Cell, document: Mapping[str, Any]) -> Verdict:
         faults=tuple(faults),
         disruptive=sum(1 for item in innocent if _would_restart(item)),
     )
+
+
+def nothing(*faults: str) -> Verdict:
+    """Nothing was said about the server: what a cell has that could not be run."""
+    return Verdict("nothing", "none", "low", None, None, "", (), faults, 0)
 
 
 def _of_server(item: _Item) -> bool:

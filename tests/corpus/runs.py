@@ -106,7 +106,7 @@ def _attempt(
     try:
         return _run_one(cell, folder, recordings, over)
     except (AssertionError, subprocess.SubprocessError, OSError) as problem:
-        verdict = expectations.judge(cell, {"items": [], "missing": []})
+        verdict = expectations.nothing()
         return Outcome(cell, verdict, -1, (), {}, "", "", f"it could not be run: {problem}")
 
 
