@@ -50,6 +50,13 @@ USAGE_ERRORS = [
     ("diagnose", "--port", "65536"),
     ("diagnose", "--for", "soon"),
     ("diagnose", "8080"),
+    ("diagnose", "--replay", "/nonexistent.rec"),
+    ("diagnose", "--replay", "/etc/hostname", "--netns", "1"),
+    ("diagnose", "--at", "5s"),
+    ("top",),
+    ("top", "-o", "json"),
+    ("record",),
+    ("record", "/nonexistent.rec", "--limit", "1"),
     ("dump",),
     ("dump", "java"),
     ("run", "--config", "/nonexistent.toml"),
@@ -210,6 +217,7 @@ def test_json_of_the_commands_that_need_no_state(tmp_path: pathlib.Path) -> None
         ("policy", "check", str(policy), "-o", "json"): 0,
         ("policy", "check", str(tmp_path / "none.yaml"), "-o", "json"): 2,
         ("diagnose", "--pid", "4194305", "--for", "0", "-o", "json"): 3,
+        ("top", "--once", "--pid", "4194305", "--for", "0", "-o", "json"): 3,
         ("dump", "4194305", "-o", "json"): 3,
     }
     for status, run in zip(commands.values(), command_runs.run_all(list(commands)), strict=True):
@@ -278,7 +286,16 @@ def test_a_database_that_was_edited_by_hand_does_not_verify(tmp_path: pathlib.Pa
 
 
 @pytest.mark.parametrize(
-    "words", [("diagnose", "--for", "0"), ("dump", "1"), ("run",), ("demo",), ("lab", "healthy")]
+    "words",
+    [
+        ("diagnose", "--for", "0"),
+        ("top", "--once"),
+        ("record", "/nonexistent.rec"),
+        ("dump", "1"),
+        ("run",),
+        ("demo",),
+        ("lab", "healthy"),
+    ],
 )
 def test_another_system_than_linux_is_refused(words: tuple[str, ...], tmp_path: pathlib.Path) -> None:
     """A clear sentence and where to run it instead, before anything is tried."""

@@ -13,6 +13,7 @@ from lastack.cli import diagnosis_documents
 from lastack.engine import facts, incidents
 from lastack.policy import vocabulary
 from lastack.runbook import entries
+from lastack.stores import recordings
 from tests.docs import generated, pages
 
 PAGES = pytest.mark.parametrize("page", pages.every(), ids=lambda page: str(page.relative_to(pages.ROOT)))
@@ -109,6 +110,24 @@ def test_the_page_of_diagnose_has_every_field_of_the_document() -> None:
     found = set(pages.first_column(DIAGNOSE, "## The document"))
     nothing = diagnosis_documents.Answer(dt.datetime(2026, 11, 22, tzinfo=dt.UTC), dt.timedelta(0), (), ())
     assert {"apiVersion", "kind", *diagnosis_documents.document(nothing)} == found
+
+
+def test_the_page_of_recordings_has_every_field_of_a_header() -> None:
+    """In the order in which they are written."""
+    header = recordings.Header(
+        build="",
+        kernel="",
+        started=dt.datetime(2026, 11, 22, tzinfo=dt.UTC),
+        planned=dt.timedelta(0),
+        every=dt.timedelta(0),
+        asked=(),
+        ports=frozenset(),
+        places=(),
+        features={},
+        missing=(),
+    )
+    found = pages.first_column(pages.DOCS / "reference" / "recordings.md", "## The first line")
+    assert list(recordings.header_line(header)) == found
 
 
 def test_the_tests_that_the_page_on_safety_names_are_there() -> None:

@@ -16,7 +16,8 @@ DEEP_EVERY = dt.timedelta(seconds=5)
 """The usual window of a diagnosis, whose first and last looks are deep."""
 _SHARE_OF_TIME = 10
 """A round of looks that cost much processor time is followed by at least so many times as long without one."""
-_TELL_EVERY_SECONDS = 0.5
+_GLANCE_EVERY_SECONDS = 1.0
+"""Between looks that are further apart, so that no burst stays unseen."""
 
 Keep = Callable[[int, samples.Sample, bool], None]
 """Takes the number of the selection, what was seen of it, and whether the look was deep."""
@@ -48,7 +49,10 @@ def watch(
         due = end if due > end - step / 2 else due
         while (left := due - time.monotonic()) > 0:
             progress(dt.timedelta(seconds=time.monotonic() - first))
-            time.sleep(min(left, _TELL_EVERY_SECONDS))
+            time.sleep(min(left, _GLANCE_EVERY_SECONDS))
+            if time.monotonic() < due:
+                for selection in selections:
+                    sampler.glance(selection)
         deep = due >= min(deep_next, end) - step / 2
         while deep_next <= due + step / 2:
             deep_next += DEEP_EVERY.total_seconds()
