@@ -115,6 +115,14 @@ def test_a_quiet_namespace_costs_no_whole_look(orders: tuple[str, ...]) -> None:
     assert [told(_after_the_first(each)) for each in before.looks] == [told(each) for each in after.looks]
 
 
+@pytest.mark.parametrize("orders", [("connect 8080",), ("connect 8080", "accept 8080", "finish")])
+def test_what_waits_or_is_half_closed_is_not_carried_on(orders: tuple[str, ...]) -> None:
+    """It grows older, and only a whole look tells by how much; the old one stays, with its own time."""
+    with tenants.tenant(*SERVING, *orders) as tenant, watching(NONE_BUT_FIRST) as all_namespaces:
+        first, second = (all_namespaces.look().found[tenant.inode] for _ in range(2))
+        assert first is second
+
+
 def _after_the_first(look: samples.Look) -> samples.Look:
     return dataclasses.replace(look, listener=dataclasses.replace(look.listener, vanished_open=0))
 
