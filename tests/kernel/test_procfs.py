@@ -132,6 +132,16 @@ def test_a_socket_is_found_by_its_inode_in_every_process_that_holds_it() -> None
     assert {inode: ()} == descriptors.holders({inode}, [ME]).pids
 
 
+def test_the_highest_descriptor_is_told_when_the_newest_is_looked_for_first() -> None:
+    """What was opened last is found without a walk over all that was opened before."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ours.dup() as copy:
+        inode = os.fstat(ours.fileno()).st_ino
+        lowest = descriptors.sockets(ME, wanted={inode})
+        highest = descriptors.sockets(ME, wanted={inode}, newest_first=True)
+        assert ({inode: ours.fileno()}, {inode: copy.fileno()}) == (lowest, highest)
+
+
 def test_counters_are_those_of_the_namespace() -> None:
     """A connection in a namespace of its own counts there, from 0."""
 

@@ -21,7 +21,7 @@ from tests.kernel import namespaces
 from tests.sensors import given
 
 PROGRAM = pathlib.Path(__file__).with_name("workers.py")
-NAMES = ("inbound", "outbound", "timed", "accepting", "unix", "lock")
+NAMES = ("inbound", "outbound", "timed", "accepting", "connecting", "unix", "lock")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -99,11 +99,12 @@ def test_every_wait_is_named_with_side_and_peer() -> None:
         "outbound": ("recvfrom", "outbound", backend),
         "timed": ("poll", "outbound", backend),
         "accepting": ("accept4", "listening", None),
+        "connecting": ("connect", "outbound", found["connecting"].peer),
         "unix": ("recvfrom", "other", None),
         "lock": ("futex", "other", None),
     } == {name: (stand.call, stand.side, stand.peer) for name, stand in found.items()}
     named = {stand.inode: stand.peer for stand in look.stands if stand.peer is not None}
-    assert 3 == len(named)
+    assert 4 == len(named)
     assert {inode: by_ss[inode] for inode in named} == named
 
 
@@ -149,7 +150,7 @@ def test_more_threads_than_a_look_reads_are_missing_with_the_next_step() -> None
     look = given.alone(work)
     assert isinstance(look.stands, samples.Missing)
     assert f"lastack dump {look.owner.pid}" in (look.stands.fix or "")
-    assert "527 threads" in look.stands.why
+    assert "528 threads" in look.stands.why
 
 
 def test_many_workers_share_the_bound_of_a_look() -> None:
@@ -159,7 +160,7 @@ def test_many_workers_share_the_bound_of_a_look() -> None:
         with _workers() as workers, sock_diag.SockDiag.open() as reader, given.forked(lambda: None) as other:
             directory = listeners.Directory((), {})
             pids = sorted((samples.Pid(workers.pid), samples.Pid(other)))
-            found = stands.StandReader(most_in_all=7).read(reader, directory, 1, pids)
+            found = stands.StandReader(most_in_all=8).read(reader, directory, 1, pids)
             return [isinstance(found[samples.Pid(pid)], samples.Missing) for pid in pids]
 
     assert [False, True] == given.alone(work)

@@ -21,6 +21,8 @@ def main() -> None:
     outbound = socket.create_connection(("127.0.0.1", backend_port))
     timed = socket.create_connection(("127.0.0.1", backend_port))
     timed.settimeout(600)
+    full = socket.create_server(("127.0.0.1", 0), backlog=0)
+    queued = socket.create_connection(full.getsockname())
     ours, theirs = socket.socketpair()
     lock = threading.Lock()
     lock.acquire()
@@ -29,6 +31,7 @@ def main() -> None:
         "outbound": lambda: outbound.recv(1),
         "timed": lambda: timed.recv(1),
         "accepting": listener.accept,
+        "connecting": lambda: socket.create_connection(full.getsockname()),
         "unix": lambda: theirs.recv(1),
         "lock": lock.acquire,
     }
@@ -40,6 +43,7 @@ def main() -> None:
     _say({name: thread.native_id for name, thread in threads.items()})
     sys.stdin.read()
     ours.close()
+    queued.close()
 
 
 def _say(what: object) -> None:

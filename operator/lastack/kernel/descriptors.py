@@ -44,8 +44,14 @@ def open_files_limit(pid: int) -> int | samples.Missing:
     return samples.Missing(f"/proc/{pid}/limits has no line for open files")
 
 
-def sockets(pid: int, *, wanted: Collection[int] | None = None) -> dict[int, int] | samples.Missing:
-    """Socket inode -> lowest descriptor of a process; with `wanted` only those, and the walk ends early."""
+def sockets(
+    pid: int, *, wanted: Collection[int] | None = None, newest_first: bool = False
+) -> dict[int, int] | samples.Missing:
+    """Socket inode -> lowest descriptor of a process; with `wanted` only those, and the walk ends early.
+
+    `newest_first` walks (and tells) the highest first: there stands what a process opened last, while its listeners
+    are as a rule among the lowest.
+    """
     path = f"/proc/{pid}/fd"
     found: dict[int, int] = {}
     left = None if wanted is None else set(wanted)
@@ -54,7 +60,8 @@ def sockets(pid: int, *, wanted: Collection[int] | None = None) -> dict[int, int
     except OSError as problem:
         return procfs.missing(problem, path)
     try:
-        for name in os.listdir(folder):
+        names = os.listdir(folder)
+        for name in reversed(names) if newest_first else names:
             if left is not None and not left:
                 break
             inode = _socket_inode(name, folder)

@@ -158,7 +158,7 @@ def _holders(
     for already, group in groups.items():
         seen = set(there & already)
         for pid in there - already:
-            held_here = descriptors.sockets(pid, wanted=group)
+            held_here = descriptors.sockets(pid, wanted=group, newest_first=True)
             if not isinstance(held_here, samples.Missing):
                 seen.add(pid)
                 for inode in held_here:
