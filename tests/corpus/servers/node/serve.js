@@ -24,6 +24,14 @@ function fetch(response) {
   connection.on('data', () => {}).on('end', () => response.end('ok\n'));
 }
 
+function hoard(response) {
+  fs.open('/dev/null', (problem, file) => {
+    hoards.push(file);
+    response.statusCode = problem ? 500 : 200;
+    response.end(problem ? `${problem.message}\n` : 'ok\n');
+  });
+}
+
 function download(response) {
   const part = Buffer.alloc(64 * 1024);
   let left = DOWNLOAD_BYTES;
@@ -54,7 +62,7 @@ const handlers = {
   '/cpu': () => { for (;;); },
   '/downstream': (response) => response.end(ask()),
   '/fetch': fetch,
-  '/hoard': (response) => { hoards.push(fs.openSync('/dev/null')); response.end('ok\n'); },
+  '/hoard': hoard,
   '/longpoll': poll,
   '/download': download,
 };

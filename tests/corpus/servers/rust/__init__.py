@@ -25,7 +25,7 @@ AXUM = shapes.Server(
     command=(str(_BUILT / "bin" / "axum"), "{port}", str(shapes.DOWNSTREAM_PORT)),
     process="axum",
     address="0.0.0.0",
-    backlog=1024,
+    backlog=128,
     # Not "stream": it closes a connection whose client has shut down its sending half.
     handlers=frozenset(
         {
