@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import gzip
 import json
 import os
 import pathlib
@@ -238,6 +239,38 @@ def test_what_is_no_recording_is_status_2_and_what_may_not_be_read_is_3(tmp_path
         assert "lastack record FILE" in said.err
     said = lastack("diagnose", "--replay", pathlib.Path("/proc/self/mem"))
     assert (3, True) == (said.code, "cannot be read" in said.err)
+
+
+def test_a_recording_of_somebody_else_may_not_be_read(tmp_path: pathlib.Path) -> None:
+    """Status 3, as for every right that is missing, and who may."""
+    path = tmp_path / "r"
+    path.write_bytes(b"")
+    path.chmod(0o600)
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    code = (
+        "import os, sys\nfrom lastack import cli\nfrom lastack.cli import diagnose, replaying\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        f"sys.exit(cli.main(['diagnose', '--replay', {str(path)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (3, "") == (done.returncode, done.stdout)
+    assert f"{path} cannot be read" in done.stderr
+    assert "run as that user, or as root" in done.stderr
+
+
+def test_a_recording_without_a_look_has_nothing_to_judge(
+    sick: tuple[pathlib.Path, dict[str, Any]], tmp_path: pathlib.Path
+) -> None:
+    """Killed before its first look, or cut after its header: status 3, and said to be so."""
+    header, *_ = gzip.decompress(sick[0].read_bytes()).splitlines(keepends=True)
+    for name, content in (("cut", header), ("whole", header + b'{"end":{"why":"done","looks":0}}\n')):
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(content))
+        said = lastack("diagnose", "--replay", path, "-o", "json")
+        assert (3, []) == (said.code, said.document["items"])
+        assert f"{name} holds no look" in said.err
+        assert 3 == lastack("diagnose", "--replay", path, "--port", "80", "--at", "5s").code
 
 
 def test_a_long_recording_has_deep_looks_between(sick: tuple[pathlib.Path, dict[str, Any]]) -> None:

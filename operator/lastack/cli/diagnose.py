@@ -33,7 +33,7 @@ from lastack.sensors import places, sampler, watch
 )
 @click.option(
     "--replay",
-    type=click.Path(path_type=pathlib.Path),
+    type=click.Path(path_type=pathlib.Path, readable=False),
     metavar="FILE",
     help="Judge what `lastack record` wrote instead of looking; the last --for of it.",
 )

@@ -46,7 +46,7 @@ def _size(_context: click.Context, _option: click.Parameter, text: str) -> int:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=pathlib.Path))
+@click.argument("file", type=click.Path(path_type=pathlib.Path, readable=False))
 @selecting.options
 @click.option(
     "--for",

@@ -112,6 +112,8 @@ class _Slices:
         # It ends with a deep look, as a window of `diagnose` does, where there is one.
         deep = [number for number, frame in enumerate(frames) if frame.deep]
         frames = frames[: deep[-1] + 1] if deep else frames
+        if not frames:
+            return []
         try:
             found = [frame.sample() for frame in frames[self._begin(frames) :]]
         except ValueError as problem:

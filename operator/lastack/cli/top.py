@@ -29,6 +29,8 @@ from lastack.policy import sysctls
 from lastack.sensors import places, rounds, sampler, watch
 
 _WIDE = 100
+"""Columns from which on a table has room for the namespace."""
+_MOST_MISSING = 3
 
 
 @click.command()
@@ -173,5 +175,9 @@ def _print(answer: diagnosis_documents.Answer, wanted: places.Wanted) -> None:
         printing.text(top_tables.line(row, columns, selected=False).rstrip())
     if not rows:
         printing.text("no listeners" if not answer.missing else "nothing could be seen")
-    for what, why in answer.missing:
+    for what, why in answer.missing[:_MOST_MISSING]:
         printing.note(printing.plain(f"not seen: {what}: {why.why}" + (f"; {why.fix}" if why.fix else "")))
+    if len(answer.missing) > _MOST_MISSING:
+        printing.note(
+            f"and {len(answer.missing) - _MOST_MISSING} more that were not seen: -o json has them all"
+        )

@@ -161,7 +161,7 @@ class Looks:
             span=seen.window,
             rows=rows,
             ambient=ambient(tuple(self._windows.values())),
-            namespaces=tuple(taken.found),
+            namespaces=tuple(seen.namespaces),
             missing=answer.missing,
         )
 

@@ -92,13 +92,13 @@ def _head(view: top_views.View, table: top_looks.Table, width: int) -> list[str]
         (f"{sick[_Severity.CRITICAL]} critical", _Tone.BAD if sick[_Severity.CRITICAL] else None),
         (", ", None),
         (f"{sick[_Severity.WARNING]} warning", _Tone.WARN if sick[_Severity.WARNING] else None),
-        (f"  every {quantities.short(view.every)}", _Tone.QUIET),
     ]
     if view.paused:
         first.append(("  PAUSED", _Tone.WARN))
     if view.words and not view.typing:
         first.append((f"  only: {printing.plain(view.words)}", _Tone.ACT))
-    lines = [_painted(first, width), _painted(_fitting(_sums(table), width), width)]
+    first.append((f"  every {quantities.short(view.every)}", _Tone.QUIET))
+    lines = [_painted(_fitting(first, width), width), _painted(_fitting(_sums(table), width), width)]
     if table.missing:
         lines.append(_painted([("not seen: " + _missing(table.missing), _Tone.WARN)], width))
     return lines
