@@ -5,6 +5,7 @@ import datetime as dt
 import re
 
 from lastack.engine import samples
+from lastack.executors.thread_dump import masks
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -96,8 +97,8 @@ class ProcessDump:
 
 
 def plain(text: str) -> str:
-    """A name from the process, which may hold anything, without control characters and direction marks."""
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+    """A name from the process, which may hold anything, without control characters, direction marks and secrets."""
+    return masks.masked(_UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text))
 
 
 def plain_line(text: str) -> str:
