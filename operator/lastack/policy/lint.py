@@ -51,7 +51,9 @@ def _triggers(policy: valid.Policy) -> Findings:
             path: findings.Path = (*above, "diagnosis")
             if healthy := condition.diagnoses & NOT_SICK:
                 where = findings.written(path)
-                message = f"{where} names {_words(healthy)}, which is no disease; expected diagnoses to act on"
+                message = (
+                    f"{where} names {_words(healthy)}, which is no disease; expected diagnoses to act on"
+                )
                 yield findings.error(path, "not-a-disease", message)
         elif condition.signal in vocabulary.AMBIENT_SIGNALS:
             path = (*above, "signal")
