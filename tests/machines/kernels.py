@@ -7,6 +7,8 @@ import json
 import pathlib
 from typing import Any
 
+from lastack.lab import plans
+
 PACKAGE = "linux-image-cloud-amd64"
 RESULTS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "reference" / "kernels.json"
 
@@ -48,7 +50,8 @@ class Result:
     release: str
     on: str
     booted_seconds: float
-    passed: int
+    passed: int | None
+    """None where the machine did not come to the suite."""
     failed: tuple[str, ...]
     features: dict[str, bool]
     diseases: tuple[Disease, ...]
@@ -56,8 +59,8 @@ class Result:
     @property
     def green(self) -> bool:
         """Every test passed, and every lab was named."""
-        named = all(disease.code == disease.expected for disease in self.diseases)
-        return self.passed > 0 and not self.failed and bool(self.diseases) and named
+        named = [disease.lab for disease in self.diseases if disease.code == disease.expected]
+        return bool(self.passed) and not self.failed and named == list(plans.Name)
 
 
 def read() -> tuple[Result, ...]:
@@ -91,8 +94,9 @@ def table() -> str:
     for result in read():
         named = sum(disease.code == disease.expected for disease in result.diseases)
         missing = ", ".join(sorted(name for name, there in result.features.items() if not there)) or "none"
-        tests = f"{result.passed} passed" + (f", {len(result.failed)} failed" if result.failed else "")
-        labs = f"{named} of {len(result.diseases)}"
+        tests = "not reached" if result.passed is None else f"{result.passed} passed"
+        tests += f", {len(result.failed)} failed" if result.failed else ""
+        labs = f"{named} of {len(plans.Name)}"
         rows.append(f"| {result.release} | {result.known_as} | {result.on} | {tests} | {labs} | {missing} |")
     return "\n".join([*rows, "", *_differences()])
 
@@ -107,4 +111,11 @@ def _differences() -> list[str]:
             for disease in result.diseases
             if disease.code != disease.expected
         ]
+        tried = {disease.lab for disease in result.diseases}
+        left = ", ".join(f"`{name}`" for name in plans.Name if name not in tried)
+        lines += (
+            [f"- {result.release}: the machine was stopped before these labs were tried: {left}"]
+            if left
+            else []
+        )
     return lines or ["In all of them every test passed, and every lab was named."]

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from lastack.lab import plans
 from tests.machines import boots, guests, images, kernels
 
 RESULT = kernels.Result(
@@ -21,7 +22,7 @@ RESULT = kernels.Result(
     passed=3,
     failed=(),
     features={"pidfd": True, "counted_descriptors": False},
-    diseases=(kernels.Disease("overload", "overload", "overload", "high", 41.7),),
+    diseases=tuple(kernels.Disease(name, name.code, name.code, "high", 41.7) for name in plans.Name),
 )
 
 
@@ -61,8 +62,13 @@ def test_the_installed_packages_are_enough_for_the_suite(tmp_path: pathlib.Path)
         ({}, True),
         ({"failed": ("tests/kernel/test_x.py::test_y",)}, False),
         ({"passed": 0}, False),
+        ({"passed": None}, False),
         ({"diseases": ()}, False),
-        ({"diseases": (kernels.Disease("overload", "overload", "healthy", "high", 240.0),)}, False),
+        ({"diseases": RESULT.diseases[1:]}, False),
+        (
+            {"diseases": (dataclasses.replace(RESULT.diseases[0], code="healthy"), *RESULT.diseases[1:])},
+            False,
+        ),
     ],
 )
 def test_a_kernel_is_green_only_when_everything_was_seen(changed: dict[str, object], green: bool) -> None:
