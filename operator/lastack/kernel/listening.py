@@ -120,24 +120,24 @@ class Question:
         """
         replies: list[_Reply] = []
         for message_type, payload in requests:
-            expected = netlink.Expected(message_type, netlink.REPEATED, inet_diag.ATTRIBUTES)
             endpoint.ask(message_type, payload, netlink.REPEATED)
-            while True:
-                replies.append(self._reply(endpoint.reply(), len(replies), expected))
-                if replies[-1].done:
-                    break
+            done = False
+            while not done:
+                replies.append(self._reply(endpoint.reply(), len(replies), message_type))
+                done = replies[-1].done
             endpoint.finish()
-        same = len(replies) == len(self._replies)
-        if not same or any(now is not then for now, then in zip(replies, self._replies, strict=True)):
+        # Those that are the same are also the same objects, so that this compares little more than their number.
+        if replies != self._replies:
             found = [listener for reply in replies for listener in reply.listeners]
             self._answer = tuple(sorted(found, key=_in_order))
             self._replies = replies
         return self._answer
 
-    def _reply(self, raw: bytes, place: int, expected: netlink.Expected) -> _Reply:
+    def _reply(self, raw: bytes, place: int, message_type: int) -> _Reply:
         """What a datagram says; the reply of the time before when its bytes are the same."""
         if place < len(self._replies) and self._replies[place].raw == raw:
             return self._replies[place]
+        expected = netlink.Expected(message_type, netlink.REPEATED, inet_diag.ATTRIBUTES)
         return _Reply(raw, *self._known.cut(raw, expected))
 
 
