@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from array import array
+
 import pytest
 
-from lastack.engine import diagnoses, findings, samples
+from lastack.engine import diagnoses, findings, samples, trends
 from lastack.policy import sysctls, vocabulary
 from tests.engine import looks, makers
 from tests.engine.makers import Code, look, queued, window
@@ -237,6 +240,31 @@ def test_a_leak_is_old_joined_one_by_one_and_never_closed(
 ) -> None:
     """20 or more, their ages spread over half a minute, none closed while we looked."""
     assert expected == said(diagnose(*looks)), claim
+
+
+ONE = array("d", [1.0])
+RISING = trends.Trend(1.0, ONE, ONE, ONE, trends.Growth(100.0, rising=True))
+STANDING = trends.Trend(1.0, ONE, ONE, ONE, trends.Growth(0.0, rising=False))
+RATHER_YOUNG = [10.0 + 2 * at for at in range(25)]
+
+
+@pytest.mark.parametrize(
+    ("trend", "vanished", "expected"),
+    [
+        (RISING, 1, Confidence.HIGH),
+        (RISING, 0, Confidence.LOW),
+        (STANDING, 1, Confidence.LOW),
+        (None, 1, Confidence.LOW),
+    ],
+)
+def test_where_keep_alive_takes_the_rows_rising_files_are_as_good_as_age(
+    trend: trends.Trend | None, vanished: int, expected: vocabulary.Confidence
+) -> None:
+    """No row of a leak in Go lives longer than a minute; the files stay, and become more all day."""
+    seen = window(held(0, RATHER_YOUNG), held(5, RATHER_YOUNG, vanished_open=vanished))
+    trend_of = {} if trend is None else {makers.Name.OPEN_FILES_COUNT: trend}
+    finding = diagnoses.diagnose(dataclasses.replace(seen, trend_of=trend_of))
+    assert (Code.FD_LEAK, expected) == (finding.code, finding.confidence)
 
 
 @pytest.mark.parametrize(("files", "told"), [(45, True), (BLIND, False)])

@@ -93,6 +93,47 @@ def test_who_finishes_what_it_has_accepted_is_at_work(
     assert expected == (finding.code, finding.severity, finding.confidence), claim
 
 
+def gulped(unread: int, *, drops: int = 50, limit: int = 128) -> list[samples.Look]:
+    """A queue that overflowed and was taken at once; so many of those who were taken left before they were read."""
+    rows = dict.fromkeys(range(limit + 1), 0.5)
+    counters = {"ListenDrops": drops, "ListenOverflows": drops}
+    held = makers.close_waits([1.5] * (unread + 2), unread=unread)
+    return [
+        look(0, waiting=queued(rows), limit=limit),
+        look(5, waiting=queued({9000: 0.1}), limit=limit, drops=drops, counters=counters, held=held),
+    ]
+
+
+GULPS = [
+    ("half of a queue lost its clients unread: it does not keep up", gulped(64),
+     (Code.OVERLOAD, Severity.CRITICAL, Confidence.MEDIUM)),
+    ("fewer are the impatient ones", gulped(63), (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
+    ("of a short queue ten", gulped(10, limit=16), (Code.OVERLOAD, Severity.CRITICAL, Confidence.MEDIUM)),
+    ("and no fewer", gulped(9, limit=16), (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
+    ("without drops nobody is refused", gulped(64, drops=0), WELL),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("claim", "seen", "expected"), GULPS)
+def test_a_queue_that_is_emptied_in_gulps_is_overload_when_the_taken_are_not_read(
+    claim: str, seen: list[samples.Look], expected: tuple[Code, vocabulary.Severity, vocabulary.Confidence]
+) -> None:
+    """Workers that are busy look at their sockets now and then, and take everything; a longer queue heals nothing."""
+    finding = diagnoses.diagnose(window(*seen))
+    assert expected == (finding.code, finding.severity, finding.confidence), claim
+
+
+def test_overload_in_gulps_says_so() -> None:
+    """And how many were taken for nothing."""
+    finding = diagnoses.diagnose(window(*gulped(64)))
+    assert finding.summary.endswith(
+        "the queue overflows between gulps, and 64 that were taken lost their clients unread"
+    )
+    texts = [piece.text for piece in finding.evidence]
+    assert "accept queue between 1 and 129 of 128: it is emptied in gulps" in texts
+    assert "64 connections were accepted and lost their clients before anybody read them" in texts
+
+
 def test_overload_in_batches_says_so() -> None:
     """Nobody is accepted, and yet it is not stuck."""
     finding = diagnoses.diagnose(window(batched(0, done=False), batched(5, done=True)))

@@ -22,6 +22,11 @@ DRAINED_SHARE = 0.5
 """A queue that falls below half of its limit between bursts is emptied faster than it fills: it is too short, not
 too slow. One that stays above is overload, where a longer queue only makes everybody wait longer."""
 
+BEHIND_ROWS = 10
+"""So many accepted connections whose clients left before anybody read them, and at least half of what the queue holds:
+the application does not keep up, though its queue drains. On four real servers whose only fault was a short backlog
+there were none to three."""
+
 STEADY_LOOKS = 5
 """So many looks are not in step with bursts that come once a second; fewer may be, on a busy machine."""
 

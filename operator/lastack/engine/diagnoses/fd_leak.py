@@ -4,7 +4,7 @@ Held sockets are also what a server shows whose handlers are merely slow and who
 spread decide, and a young pile is never more than a suspicion.
 """
 
-from lastack.engine import close_waits, findings, samples, signals, stands, thresholds
+from lastack.engine import close_waits, findings, gauges, samples, signals, stands, thresholds
 from lastack.engine.diagnoses import evidence
 from lastack.policy import vocabulary
 
@@ -62,8 +62,16 @@ def _vanished(window: samples.Window) -> findings.Evidence | None:
 def _confidence(
     window: samples.Window, measured: findings.Signals, oldest: float, held: int
 ) -> vocabulary.Confidence:
-    """High: old, and still growing. Medium: old. Low: young, or so many threads that each could be waiting for one."""
-    if oldest < thresholds.LEAK_OLD.total_seconds() or window.length < thresholds.FULL_WINDOW:
+    """High: old, and still growing. Medium: old. Low: young, or so many threads that each could be waiting for one.
+
+    Where keep-alive takes the rows away after a minute, none ever grows old, and the files stay: then open files that
+    have been rising for long, while rows vanish from them, are as good as age.
+    """
+    rises = (
+        gauges.is_rising(window.trend_of, _Name.OPEN_FILES_COUNT) and close_waits.vanished_open(window) > 0
+    )
+    young = oldest < thresholds.LEAK_OLD.total_seconds() and not rises
+    if young or window.length < thresholds.FULL_WINDOW:
         return _Confidence.LOW
     waiting = _may_wait(window, measured)
     if waiting is None or waiting > held:

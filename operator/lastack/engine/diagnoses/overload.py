@@ -3,6 +3,8 @@
 A longer queue only makes everybody wait longer, and a restart throws the waiting away: the same work comes again.
 """
 
+import dataclasses
+
 from lastack.engine import close_waits, findings, queues, samples, thresholds
 from lastack.engine.diagnoses import evidence
 from lastack.policy import vocabulary
@@ -11,25 +13,38 @@ _Name = vocabulary.SignalName
 _Confidence = vocabulary.Confidence
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Signs:
+    """What speaks for it; `behind` is how many were accepted and lost their clients unread."""
+
+    long: bool
+    old: bool
+    dropping: bool
+    behind: int
+
+
 def match(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
     """Fit when the application works, and yet the queue never falls below half or its head is always 10 s old.
 
     It works when somebody is taken, or somebody who had been taken is finished: event loops accept in batches. One
-    in a window is no recovery: gunicorn kills a stuck worker every 30 s, and the next takes one more.
+    in a window is no recovery: gunicorn kills a stuck worker every 30 s, and the next takes one more. A queue that
+    overflows and drains in gulps is overload, too, while those who were taken lose their clients unread.
     """
     taken = queues.progresses(window, measured)
     if not taken and not close_waits.finished(window):
         return None
-    listener = window.last.listener
     smallest = queues.shallowest(window)
     dropping = evidence.is_dropping(measured)
-    long = _lasts(window, dropping=dropping) and smallest >= max(1, listener.limit * thresholds.DRAINED_SHARE)
     age = queues.youngest_head(window)
-    old = age is not None and age >= thresholds.STALL_HEAD_AGE.total_seconds()
-    if not long and not old:
+    signs = _Signs(
+        long=_lasts(window, dropping=dropping)
+        and smallest >= max(1, window.last.listener.limit * thresholds.DRAINED_SHARE),
+        old=age is not None and age >= thresholds.STALL_HEAD_AGE.total_seconds(),
+        dropping=dropping,
+        behind=_behind(window) if dropping else 0,
+    )
+    if not signs.long and not signs.old and not signs.behind:
         return None
-    why = "it never fell below half" if long else "it is never empty"
-    waited = f", the first always for {age:.0f} s or longer" if old and age is not None else ""
     works = (
         "it goes on accepting"
         if taken
@@ -38,21 +53,50 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
     return findings.Finding(
         code=vocabulary.DiagnosisCode.OVERLOAD,
         severity=evidence.severity(measured),
-        confidence=_confidence(window, (long, old, dropping)),
-        summary=(
-            f"more work arrives than the application does: {works}; {smallest} or more of {listener.limit} wait all "
-            f"the time{waited}"
-        ),
+        confidence=_confidence(window, signs),
+        summary=f"more work arrives than the application does: {works}; {_waiting(window, signs, age)}",
         evidence=evidence.known(
             (
-                evidence.depth_range(window, f": {why}"),
+                evidence.depth_range(window, _why(signs)),
                 evidence.head(measured),
                 evidence.progress(window, measured),
+                _unread(signs),
                 evidence.drops(measured),
             )
         ),
         signals=measured,
     )
+
+
+def _behind(window: samples.Window) -> int:
+    """Accepted rows at the last look whose clients left before anybody read them; 0 when they are but a few."""
+    listener = window.last.listener
+    rows = sum(size > 0 for size in listener.close_wait.unread)
+    return rows if rows >= max(thresholds.BEHIND_ROWS, listener.limit * thresholds.DRAINED_SHARE) else 0
+
+
+def _waiting(window: samples.Window, signs: _Signs, age: float | None) -> str:
+    """Who waits, in words."""
+    if not signs.long and not signs.old:
+        return (
+            f"the queue overflows between gulps, and {signs.behind} that were taken lost their clients unread"
+        )
+    smallest, limit = queues.shallowest(window), window.last.listener.limit
+    waited = f", the first always for {age:.0f} s or longer" if signs.old else ""
+    return f"{smallest} or more of {limit} wait all the time{waited}"
+
+
+def _why(signs: _Signs) -> str:
+    if signs.long:
+        return ": it never fell below half"
+    return ": it is never empty" if signs.old else ": it is emptied in gulps"
+
+
+def _unread(signs: _Signs) -> findings.Evidence | None:
+    if not signs.behind:
+        return None
+    text = f"{signs.behind} connections were accepted and lost their clients before anybody read them"
+    return findings.Evidence(_Name.CLOSE_WAIT_UNREAD, signs.behind, thresholds.BEHIND_ROWS, text)
 
 
 def _lasts(window: samples.Window, *, dropping: bool) -> bool:
@@ -67,8 +111,10 @@ def _lasts(window: samples.Window, *, dropping: bool) -> bool:
     return many or queues.was_glanced_at(window) or not queues.turns_over(window)
 
 
-def _confidence(window: samples.Window, signs: tuple[bool, bool, bool]) -> vocabulary.Confidence:
+def _confidence(window: samples.Window, signs: _Signs) -> vocabulary.Confidence:
     """High: two of a long queue, an old head and drops. Medium: one. Low: the window is too short for a state."""
     if window.length < thresholds.FULL_WINDOW:
         return _Confidence.LOW
-    return _Confidence.HIGH if sum(signs) >= 2 else _Confidence.MEDIUM
+    lasting = signs.long or signs.old
+    both = signs.long + signs.old + signs.dropping >= 2
+    return _Confidence.HIGH if lasting and both else _Confidence.MEDIUM
