@@ -132,7 +132,7 @@ def test_a_java_server_is_read_as_well() -> None:
                 found = [stand for stand in look.stands if stand.side in {"inbound", "outbound"}]
                 return found if len(found) == 3 else None
 
-            found = waiting.wait_until(connected, within=given.SOON * 4, what="three waits")
+            found = waiting.wait_until(connected, within=given.SOON, what="three waits")
             return (
                 "{}:{}".format(*client.getsockname()),
                 "{}:{}".format(*backend.getsockname()),

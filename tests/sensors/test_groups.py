@@ -250,7 +250,7 @@ def test_a_process_beyond_its_quota_is_throttled() -> None:
             found = _sample(pid)
             return found if found.throttled_periods not in {0, 1, 2} else None
 
-        found = waiting.wait_until(throttled, within=given.SOON * 4, what="three throttled periods")
+        found = waiting.wait_until(throttled, within=given.SOON, what="three throttled periods")
     assert not isinstance(found.periods, samples.Missing)
     assert not isinstance(found.throttled_periods, samples.Missing)
     assert 3 <= found.throttled_periods <= found.periods
@@ -267,7 +267,7 @@ def test_a_process_at_its_memory_limit_is_refused() -> None:
         "    time.sleep(600)\n"
     )
     with _group("memory", limits) as folder, _inside(folder, code) as pid:
-        joined = waiting.wait_until(lambda: _joined(pid, folder), within=given.SOON * 4, what="the group")
+        joined = waiting.wait_until(lambda: _joined(pid, folder), within=given.SOON, what="the group")
 
         def refused() -> samples.GroupSample | None:
             # By the group and not by the process: where files are kept in memory it is ended for its size.
@@ -275,7 +275,7 @@ def test_a_process_at_its_memory_limit_is_refused() -> None:
             assert isinstance(found, samples.GroupSample), found
             return found if found.memory_refused != 0 else None
 
-        found = waiting.wait_until(refused, within=given.SOON * 4, what="a refusal")
+        found = waiting.wait_until(refused, within=given.SOON, what="a refusal")
     assert not isinstance(found.memory, samples.Missing)
     assert (16 * MIB, True) == (found.memory_limit, 0 < found.memory <= 16 * MIB)
 

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 from lastack import ports
@@ -84,6 +85,7 @@ def _counted(look: samples.OutboundLook) -> collections.Counter[str]:
 
 def test_every_process_with_such_sockets_has_a_look_that_agrees_with_ss() -> None:
     """By pid and peer; rows, ages and peers are columns of one length."""
+    begun = time.monotonic()
 
     def work() -> tuple[tuple[samples.OutboundLook, ...], dict[int, collections.Counter[str]]]:
         with (
@@ -95,6 +97,7 @@ def test_every_process_with_such_sockets_has_a_look_that_agrees_with_ss() -> Non
             return looks, _by_ss()
 
     looks, by_ss = given.alone(work)
+    elapsed_ms = (time.monotonic() - begun) * 1000
     assert by_ss == {each.process.pid: _counted(each) for each in looks}
     assert sorted(by_ss) == [each.process.pid for each in looks]
     for each in looks:
@@ -103,7 +106,7 @@ def test_every_process_with_such_sockets_has_a_look_that_agrees_with_ss() -> Non
             len(column) for column in (rows.cookies, rows.inodes, rows.unread, rows.ages_ms, rows.sent_ms)
         }
         assert each.process.outbound == len(rows.cookies)
-        assert 0 <= max(rows.ages_ms) < 10_000
+        assert 0 <= min(rows.ages_ms) <= max(rows.ages_ms) <= elapsed_ms
 
 
 def test_only_the_processes_that_were_asked_for_are_joined() -> None:
@@ -160,7 +163,9 @@ def test_a_cheap_look_at_everybody_asks_those_that_are_known() -> None:
             first = [each.process.pid for each in _await(eye, ports.Selection(deep=True), 30)]
             with _client((one, 30)):
                 waiting.wait_until(
-                    lambda: sum(len(each) for each in _by_ss().values()) == 2, within=given.SOON, what="60"
+                    lambda: sum(len(each) for each in _by_ss().values()) == 2,
+                    within=given.SOON,
+                    what="60",
                 )
                 return first, known, [each.process.pid for each in eye.look(ports.Selection()).outbound]
 
