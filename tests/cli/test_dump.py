@@ -136,10 +136,21 @@ def test_an_ordinary_user_may_not_look_into_others(stalled: int) -> None:
     assert "next step: run as root" in done.stderr
 
 
+def test_a_unit_without_a_process_is_status_3() -> None:
+    """With the command that tells why; a name without a suffix is a service."""
+    done = dump("no-such-unit", "-o", "json")
+    assert 3 == done.returncode
+    document = json.loads(done.stdout)
+    assert ("no-such-unit.service", None, []) == (document["unit"], document["pid"], document["processes"])
+    assert "no process that can be seen belongs to unit no-such-unit.service" in done.stderr
+    assert "systemctl status no-such-unit.service" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("0",), "'PID'"),
+        (("0",), "'0' is neither a process number nor the name of a unit"),
+        (("a b",), "expected something like 4711 or device-api@1.service"),
         (("1", "--every", "5"), "'5' is not a duration"),
         (("1", "--every", "2h"), "2h is too long; expected 1h or less"),
         (("1", "--count", "0"), "'--count'"),

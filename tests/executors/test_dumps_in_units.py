@@ -95,3 +95,12 @@ def test_the_stuck_function_of_a_unit_is_named(unit: Unit, around: tuple[str, ..
     folder = f"/proc/{unit.pid}/root/tmp"
     assert f".java_pid{unit.pid}\n" == unit.box.run(["sh", "-c", f"ls -A {folder} | grep pid"]).stdout
     assert "active\n" == unit.box.run(["systemctl", "is-active", UNIT]).stdout
+
+
+def test_a_unit_is_dumped_by_its_name(unit: Unit) -> None:
+    """All of its processes; nobody has to look for pids."""
+    done = unit.box.run([PROGRAM, "dump", "dumped-jvm", "--count", "1", "-o", "json"])
+    document = json.loads(done.stdout)
+    assert (UNIT, unit.pid) == (document["unit"], document["pid"])
+    assert "Patient.waitForMonitor" in document["frame"]
+    assert "lock" == document["cause"]

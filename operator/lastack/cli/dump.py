@@ -1,7 +1,9 @@
 """`lastack dump PID`: a few thread dumps of a process and its children, grouped: what stands still, and where."""
 
+import dataclasses
 import datetime as dt
 import json
+import re
 import textwrap
 import time
 
@@ -11,12 +13,14 @@ from lastack import errors, interruptions, quantities
 from lastack.cli import printing, progress
 from lastack.engine import instants, samples
 from lastack.executors.thread_dump import groups, readers, runtimes, series, stacks
-from lastack.kernel import clocks, linux
+from lastack.kernel import clocks, linux, procfs
 from lastack.policy import valid
+from lastack.sensors import processes
 
 _LOOK_EVERY_SECONDS = 0.05
 _MAX_PAUSE = dt.timedelta(milliseconds=500)
 _LONGEST = dt.timedelta(hours=1)
+_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 
 
 def _duration(_context: click.Context, _option: click.Parameter, text: str) -> dt.timedelta:
@@ -29,8 +33,16 @@ def _duration(_context: click.Context, _option: click.Parameter, text: str) -> d
     return span
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a person named: a process, or (`unit`) a unit whose processes are looked for."""
+
+    pid: samples.Pid
+    unit: str | None
+
+
 @click.command()
-@click.argument("pid", type=click.IntRange(1))
+@click.argument("what", metavar="PID|UNIT")
 @click.option(
     "--count",
     type=click.IntRange(1, 100),
@@ -48,39 +60,75 @@ def _duration(_context: click.Context, _option: click.Parameter, text: str) -> d
 )
 @printing.output_option("text", "json", "raw")
 @click.pass_context
-def dump(context: click.Context, *, pid: int, count: int, every: dt.timedelta, output: str) -> None:
-    """Say which threads of a process stand still, and where.
+def dump(context: click.Context, *, what: str, count: int, every: dt.timedelta, output: str) -> None:
+    """Say which threads of a process or a systemd unit stand still, where, and what they wait for.
 
-    Dumps PID and its children, Python programs and HotSpot Java virtual machines. Python is read from outside,
-    without stopping it; only when that fails three times is a process stopped, for at most half a second. A JVM is
-    asked as jcmd asks it, but only where that cannot harm it. Nothing is changed. `-o raw` prints what the runtime
-    said: a line of JSON per Python process and dump, the text of a JVM.
+    Dumps the process and its children, or all processes of the unit. Python is read from outside, without stopping it;
+    only when that fails three times is a process stopped, for at most half a second. A Java virtual machine (HotSpot)
+    is asked as jcmd asks it, but only where that cannot harm it, a Go program where it serves net/http/pprof; of any
+    other program the system calls and sockets of its threads are told. Nothing is changed. `-o raw` prints what the
+    runtime said.
 
     Exit status: 0 dumped, 2 usage, 3 the process is gone, may not be looked into, or is of another runtime.
     """
+    wanted = _wanted(what)
     settings = valid.ThreadDump(count, every, _MAX_PAUSE, wait_at_most=dt.timedelta(0))
     taken: list[tuple[stacks.ProcessDump, int]] = []
     try:
         with interruptions.raised():
-            found = _take(pid, settings, taken)
+            found = _take(wanted, settings, taken)
     except KeyboardInterrupt:
         printing.note("interrupted; nothing was changed")
         raise click.exceptions.Exit(interruptions.EXIT_CODE) from None
     except errors.WorldError as problem:
         if output == "json":
-            printing.json_document("ThreadDump", _unseen(pid, problem))
+            printing.json_document("ThreadDump", _unseen(wanted, problem))
         printing.complain(problem)
         context.exit(problem.exit_code)
-    _show(output, pid, found, taken)
+    _show(output, wanted, found, taken)
 
 
-def _take(pid: int, settings: valid.ThreadDump, taken: list[tuple[stacks.ProcessDump, int]]) -> series.Series:
+def _wanted(what: str) -> _Wanted:
+    """A number is a process, everything else a unit. Raises a usage error for what can be neither."""
+    number = int(what) if what.isdecimal() else None
+    if number:
+        return _Wanted(samples.Pid(number), None)
+    if number == 0 or not _UNIT.fullmatch(what):
+        raise click.BadParameter(
+            f"{what!r} is neither a process number nor the name of a unit; "
+            "expected something like 4711 or device-api@1.service",
+            param_hint="PID|UNIT",
+        )
+    return _Wanted(samples.Pid(0), what if "." in what else f"{what}.service")
+
+
+def _pids(wanted: _Wanted) -> list[samples.Pid]:
+    """The process, or those of the unit, the one that started the others first. Raises NotReachable, Unsupported."""
+    if wanted.unit is None:
+        _must_be_known(wanted.pid)
+        return [wanted.pid]
+    started = {
+        pid: facts.started
+        for pid in processes.pids_of_unit(wanted.unit)
+        if not isinstance(facts := procfs.process(pid), samples.Missing)
+    }
+    if not started:
+        raise errors.NotReachable(
+            f"no process that can be seen belongs to unit {wanted.unit}",
+            fix=f"it does not run, or has another name: systemctl status {wanted.unit}",
+        )
+    return sorted(started, key=lambda pid: (started[pid], pid))
+
+
+def _take(
+    wanted: _Wanted, settings: valid.ThreadDump, taken: list[tuple[stacks.ProcessDump, int]]
+) -> series.Series:
     """Take the whole series; raises WorldError when there is nothing to take."""
     linux.require_linux()
-    _must_be_known(pid)
+    pids = _pids(wanted)
     clock, bar = clocks.SystemClock(), progress.Progress()
     found = series.Series(
-        [pid], settings, lambda one, number: taken.append((one, number)), readers.all_readers()
+        pids, settings, lambda one, number: taken.append((one, number)), readers.all_readers()
     )
     try:
         while not found.advance(clock.now()):
@@ -93,17 +141,19 @@ def _take(pid: int, settings: valid.ThreadDump, taken: list[tuple[stacks.Process
     return found
 
 
-def _must_be_known(pid: int) -> None:
+def _must_be_known(pid: samples.Pid) -> None:
     """A person names one process and means it: what runs below a shell or below init is not looked for."""
     found = runtimes.recognize(pid)
     if not isinstance(found, samples.Missing) and found.kind not in readers.all_readers():
         raise errors.Unsupported(found.sentence(pid), fix=found.by_hand(pid))
 
 
-def _show(output: str, pid: int, found: series.Series, taken: list[tuple[stacks.ProcessDump, int]]) -> None:
+def _show(
+    output: str, wanted: _Wanted, found: series.Series, taken: list[tuple[stacks.ProcessDump, int]]
+) -> None:
     finding = groups.find(found.rounds)
     if output == "json":
-        printing.json_document("ThreadDump", _document(pid, finding, found))
+        printing.json_document("ThreadDump", _document(wanted, finding, found))
     elif output == "raw":
         for one, number in taken:
             _raw(one, number)
@@ -146,13 +196,14 @@ def _cut(line: str) -> str:
     return line if len(line) <= room else line[: room - 1] + "…"
 
 
-def _document(pid: int, finding: groups.Finding, found: series.Series) -> dict[str, object]:
+def _document(wanted: _Wanted, finding: groups.Finding, found: series.Series) -> dict[str, object]:
     """The body of `-o json`; every group of threads with its whole stack."""
     return {
         "observedAt": instants.rfc3339(found.rounds[-1][-1].at),
         "complete": not found.missing,
-        "missing": [_missing(number, problem) for number, problem in found.missing.items()],
-        "pid": pid,
+        "missing": [_missing(f"pid/{number}", problem) for number, problem in found.missing.items()],
+        "pid": wanted.pid or found.rounds[-1][0].pid,
+        "unit": wanted.unit,
         "processes": [
             {"pid": one.pid, "command": one.command, "runtime": one.runtime} for one in found.rounds[-1]
         ],
@@ -160,6 +211,8 @@ def _document(pid: int, finding: groups.Finding, found: series.Series) -> dict[s
         "span": quantities.short(finding.span),
         "summary": finding.text,
         "frame": str(finding.frame) if finding.frame else None,
+        "cause": finding.meaning.cause.value if finding.frame else None,
+        "peer": finding.meaning.peer,
         "stuck": finding.stuck,
         "of": finding.of,
         "groups": [_group(group) for group in finding.groups],
@@ -186,21 +239,23 @@ def _group(group: groups.Group) -> dict[str, object]:
     }
 
 
-def _unseen(pid: int, problem: errors.WorldError) -> dict[str, object]:
+def _unseen(wanted: _Wanted, problem: errors.WorldError) -> dict[str, object]:
     """The same when nothing could be seen: everything unknown is null, with the reason."""
-    unknown = dict.fromkeys(("dumps", "span", "summary", "frame", "stuck", "of"))
+    unknown = dict.fromkeys(("dumps", "span", "summary", "frame", "cause", "peer", "stuck", "of"))
     at = instants.rfc3339(clocks.SystemClock().now().wall)
-    missing = [_missing(pid, problem)]
+    member = f"pid/{wanted.pid}" if wanted.unit is None else f"unit/{wanted.unit}"
+    missing = [_missing(member, problem)]
     return {
         "observedAt": at,
         "complete": False,
         "missing": missing,
-        "pid": pid,
+        "pid": wanted.pid or None,
+        "unit": wanted.unit,
         "processes": [],
         **unknown,
         "groups": [],
     }
 
 
-def _missing(pid: int, problem: errors.WorldError) -> dict[str, object]:
-    return {"signal": "threads", "member": f"pid/{pid}", "why": problem.message, "fix": problem.fix}
+def _missing(member: str, problem: errors.WorldError) -> dict[str, object]:
+    return {"signal": "threads", "member": member, "why": problem.message, "fix": problem.fix}
