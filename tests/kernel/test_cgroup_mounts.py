@@ -15,6 +15,7 @@ IN_DOCKER_V1 = (
     "700 690 0:29 /docker/abc /sys/fs/cgroup/cpu,cpuacct ro,relatime - cgroup cgroup rw,cpu,cpuacct\n"
     "701 690 0:32 /docker/abc /sys/fs/cgroup/memory ro,relatime - cgroup cgroup rw,memory\n"
 )
+OF_ANOTHER = "30 23 0:27 /../.. /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 WITH_A_SPACE = "30 23 0:27 / /sys/fs/my\\040cgroup rw - cgroup2 cgroup2 rw\n"
 OTHERS = "21 23 0:20 / /proc rw - proc proc rw\n22 23 8:1 / / rw - ext4 /dev/sda1 rw\n\n"
 
@@ -36,6 +37,8 @@ OTHERS = "21 23 0:20 / /proc rw - proc proc rw\n22 23 8:1 / / rw - ext4 /dev/sda
         (IN_DOCKER_V1, "memory", "/docker/abcdef", None),
         (V2, "", "/../../outside", None),
         (V2, "", "/..", None),
+        (OF_ANOTHER, "", "/", None),
+        (OF_ANOTHER, "", "/a.slice", None),
     ],
 )
 def test_a_group_is_found_below_the_part_of_its_tree_that_is_mounted(

@@ -56,10 +56,11 @@ def parse_groups(text: str) -> dict[str, str]:
 def folders(trees: tuple[Tree, ...], controller: str, where: str) -> tuple[str, ...]:
     """The folder of a group and of every group above it that is mounted, the innermost first; empty: not seen."""
     for tree in trees:
-        if controller not in tree.controllers:
+        # Beyond the own cgroup namespace, paths of groups and of mounts begin with "/..": nobody can tell them apart.
+        if controller not in tree.controllers or "/.." in where or "/.." in tree.top:
             continue
         inside = posixpath.relpath(where, tree.top) if where.startswith("/") else ".."
-        if inside == ".." or inside.startswith("../") or "/.." in where:
+        if inside == ".." or inside.startswith("../"):
             continue
         parts = [] if inside == "." else inside.split("/")
         return tuple(posixpath.join(tree.point, *parts[:depth]) for depth in range(len(parts), -1, -1))
