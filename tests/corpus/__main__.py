@@ -38,8 +38,14 @@ def main(words: Sequence[str] | None = None) -> int:
         with interruptions.raised(), tempfile.TemporaryDirectory(prefix="corpus-") as folder:
             _run(arguments, cells, pathlib.Path(folder), rows)
     except KeyboardInterrupt:
-        _tell("interrupted; nothing of it runs any more, and nothing is written")
+        _tell("interrupted; nothing of it runs any more, and what was found until now is written")
+        _write(arguments, rows)
         return interruptions.EXIT_CODE
+    return _write(arguments, rows)
+
+
+def _write(arguments: argparse.Namespace, rows: list[dict[str, Any]]) -> int:
+    """Write the JSON, and with --renew the page; say how many were wrong and return the exit status."""
     document = _document(rows)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

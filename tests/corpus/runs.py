@@ -17,6 +17,7 @@ from tests.corpus import expectations, rooms, shapes
 from tests.scenarios import grounds
 
 RECORDED_FOR = "6s"
+_PATIENCE_SECONDS = 180
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -121,10 +122,10 @@ def _run_one(
         recording = (
             None if recordings is None else _begin_recording(room, recordings / f"{cell.name}.lastack")
         )
-        exit_code, document = grounds.finished(room.ground.begin_diagnosis())
+        exit_code, document = _finished(room.ground.begin_diagnosis())
         sockets = room.sockets()
         if recording is not None:
-            _, problem = recording.communicate(timeout=60)
+            _, problem = recording.communicate(timeout=_PATIENCE_SECONDS)
             assert recording.returncode == 0, f"{cell.name}: {problem}"
         clients = tuple(room.end_clients())
         said = room.said()
@@ -140,6 +141,16 @@ def _void(cell: shapes.Cell, clients: tuple[dict[str, Any], ...]) -> str | None:
         if tally.get("failures", 1) or not tally.get("answers"):
             return f"its clients say: {json.dumps(tally)}"
     return None
+
+
+def _finished(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
+    """Exit code and document of a diagnosis, which takes its time beside so many others."""
+    try:
+        out, problem = process.communicate(timeout=_PATIENCE_SECONDS)
+    finally:
+        process.kill()
+    assert out, problem
+    return process.returncode, json.loads(out)
 
 
 def _begin_recording(room: rooms.Room, path: pathlib.Path) -> subprocess.Popen[str]:

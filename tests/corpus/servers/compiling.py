@@ -35,8 +35,8 @@ def compile_into(
         return
     if shutil.which(command[0]) is None:
         raise shapes.NotBuilt(f"{folder.name}: {command[0]} was not found; {install}")
-    _BUILT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_BUILT, prefix=f"{folder.name}.") as scratch:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as scratch:
         copied, out = pathlib.Path(scratch, "sources"), pathlib.Path(scratch, "out")
         # A copy: a compiler may leave a lock file beside what it reads.
         shutil.copytree(sources, copied)
