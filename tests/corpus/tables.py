@@ -88,7 +88,11 @@ def _right(condition: shapes.Condition) -> str:
 
 
 def merged(kept: Iterable[Row], made: Iterable[Row]) -> list[dict[str, Any]]:
-    """The rows of a run in place of older ones, in the order of the table; cells that are gone are dropped."""
-    found = {(row["server"], row["condition"]): dict(row) for row in (*kept, *made)}
+    """The rows of a run in place of older ones, in the order of the table; cells that are gone are dropped.
+
+    A void row replaces nothing: it proves nothing.
+    """
+    proven = [row for row in made if not row["void"]]
+    found = {(row["server"], row["condition"]): dict(row) for row in (*kept, *proven)}
     order = [(cell.server.name, cell.condition.name) for cell in conditions.cells(servers.ALL)]
     return [found[name] for name in order if name in found]
