@@ -292,6 +292,19 @@ def test_the_origin_story_is_observed_with_the_times_of_production() -> None:
     assert only(SHORTEST).limits == policy.limits
 
 
+def test_the_origin_story_restarts_for_what_a_restart_can_help() -> None:
+    """Every diagnosis that it raises has an end, and overload is none of them."""
+    policy = only((POLICIES / "origin.yaml").read_text(encoding="utf-8"))
+    raised = frozenset[Code]().union(
+        *(trigger.diagnoses for trigger in policy.triggers if isinstance(trigger, valid.DiagnosisTrigger))
+    )
+    (replace,) = (stage for stage in policy.stages if isinstance(stage.action, valid.RollingRestart))
+
+    assert raised == replace.when
+    assert {Code.HANDLER_STALL, Code.FD_EXHAUSTION} < raised
+    assert not {Code.OVERLOAD, Code.SYN_PRESSURE} & raised
+
+
 def test_every_short_time_of_the_demo_says_what_production_would_use() -> None:
     """Nobody copies a time of the demo without being told."""
     demo = only((POLICIES / "demo.yaml").read_text(encoding="utf-8"))
