@@ -14,6 +14,7 @@ BANNED_WORDS = {"delay", "sleep"}
 MAY_CATCH_EVERYTHING = {
     "kernel.netns": "a thread hands everything to the thread that waits for it, to be raised there",
     "executors.works": "a worker's defect is logged and becomes the outcome of its step; the others go on",
+    "executors.thread_dump.forks": "a child made by fork alone ends by _exit, whatever happened in it",
     "bootstrap": "a record is derived from the ledger: a defect in its rendering is logged and stops no healing",
 }
 
