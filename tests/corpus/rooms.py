@@ -156,9 +156,11 @@ def _swept(ground: grounds.Ground) -> Iterator[None]:
     try:
         yield
     finally:
-        for pid in _inside(space) - {ground.pid}:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        # Again and again: a master whose worker was killed first starts another one before it dies itself.
+        while left := _inside(space) - {ground.pid}:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 def _inside(space: str) -> set[int]:
