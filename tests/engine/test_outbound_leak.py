@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastack.engine import diagnoses, findings, samples
+from lastack.engine import diagnoses, findings, samples, windows
 from lastack.policy import vocabulary
 from tests.engine.clients import CACHE, DATABASE, look, spread, window
 from tests.engine.makers import Code, Name
@@ -98,6 +98,23 @@ def test_a_leak_says_who_keeps_what_of_whom() -> None:
     assert {"net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_time"} < {
         each.remedy for each in found.cannot_help
     }
+
+
+def test_a_slow_leak_shows_in_the_trend_and_not_in_the_window() -> None:
+    """One connection every ten minutes: no window of seconds sees it grow."""
+    kept: windows.ClientWindows = {}
+    for minute in range(0, 600, 5):
+        ages = [float(age) for age in range(600, 600 + 20 + minute // 10)]
+        kept = windows.extend_clients(kept, (look(60 * minute, {DATABASE: ages}, files=BLIND),))
+    (seen,) = kept.values()
+    found = diagnoses.diagnose_outbound(seen)
+    assert (Code.OUTBOUND_LEAK, Confidence.MEDIUM) == (found.code, found.confidence)
+    assert [
+        "79 connections of worker to 10.9.0.7:7000 are open although that side has closed",
+        "the oldest for 678 s, 79 of them for longer than 300 s",
+        "1 more than at the first look have stood for a while",
+        "the process has 6.0 more of them every hour",
+    ] == [each.text for each in found.evidence]
 
 
 def test_a_pool_is_a_note_without_remedies() -> None:

@@ -6,6 +6,7 @@ as ten minutes. Kept with windows, which extend a trend with each sample; read b
 
 from __future__ import annotations  # array.array takes no [] at run time before 3.12
 
+import bisect
 import dataclasses
 import datetime as dt
 import itertools
@@ -129,10 +130,10 @@ def _growth(begun: Sequence[float], means: Sequence[float]) -> Growth | None:
 def _slope(begun: Sequence[float], means: Sequence[float]) -> Growth:
     if min(means) == max(means):
         return Growth(0.0, rising=False)
-    steps = [
+    steps = sorted(
         (later - earlier) / (to - since)
         for (since, earlier), (to, later) in itertools.combinations(zip(begun, means, strict=True), 2)
-    ]
-    up = sum(1 for step in steps if step > 0)
+    )
+    up = len(steps) - bisect.bisect_right(steps, 0)
     rising = up >= len(steps) * thresholds.TREND_AGREEMENT
     return Growth(statistics.median(steps) * _HOUR_SECONDS, rising=rising)
