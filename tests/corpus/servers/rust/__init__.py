@@ -16,7 +16,7 @@ def _build() -> None:
         _BUILT,
         ["cargo", "install", "--quiet", "--path", ".", "--target-dir", "../target", "--root", "{out}"],
         _HERE,
-        install="install Rust with rustup (1.95 was tried, the 1.63 of Debian 12 is too old) and let it reach its registry",
+        install="install Rust with rustup (1.95 was tried; the 1.63 of Debian 12 is too old), with its registry",
     )
 
 
