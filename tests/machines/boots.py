@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -94,6 +95,8 @@ def result(kernel: kernels.Kernel, said: Mapping[str, list[Any]]) -> kernels.Res
         known_as=kernel.known_as,
         release=up["release"],
         on=dt.datetime.now(dt.UTC).date().isoformat(),
+        host_cores=os.cpu_count() or 1,
+        host_load=round(os.getloadavg()[1], 1),
         booted_seconds=up["booted_seconds"],
         passed=suite["passed"],
         failed=tuple(suite["failed"]),

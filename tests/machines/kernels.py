@@ -43,12 +43,17 @@ class Disease:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Result:
-    """One kernel that was run. `features` as `lastack.kernel.features` probed them."""
+    """One kernel that was run. `features` as `lastack.kernel.features` probed them.
+
+    `host_load` is how many processes wanted one of the `host_cores` of the real machine, at the end.
+    """
 
     suite: str
     known_as: str
     release: str
     on: str
+    host_cores: int
+    host_load: float
     booted_seconds: float
     passed: int | None
     """None where the machine did not come to the suite."""
@@ -88,16 +93,22 @@ def keep(result: Result) -> None:
 def table() -> str:
     """The results as the page of the docs shows them."""
     rows = [
-        "| kernel | of | run on | sensor suite | labs named | missing features |",
-        "|---|---|---|---|---|---|",
+        "| kernel | of | run on | processes for each core of the host | sensor suite | labs named | missing features |",
+        "|---|---|---|---|---|---|---|",
     ]
     for result in read():
         named = sum(disease.code == disease.expected for disease in result.diseases)
-        missing = ", ".join(sorted(name for name, there in result.features.items() if not there)) or "none"
         tests = "not reached" if result.passed is None else f"{result.passed} passed"
-        tests += f", {len(result.failed)} failed" if result.failed else ""
-        labs = f"{named} of {len(plans.Name)}"
-        rows.append(f"| {result.release} | {result.known_as} | {result.on} | {tests} | {labs} | {missing} |")
+        cells = (
+            result.release,
+            result.known_as,
+            result.on,
+            f"{result.host_load / result.host_cores:.0f}",
+            tests + (f", {len(result.failed)} failed" if result.failed else ""),
+            f"{named} of {len(plans.Name)}",
+            ", ".join(sorted(name for name, there in result.features.items() if not there)) or "none",
+        )
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join([*rows, "", *_differences()])
 
 
@@ -113,9 +124,6 @@ def _differences() -> list[str]:
         ]
         tried = {disease.lab for disease in result.diseases}
         left = ", ".join(f"`{name}`" for name in plans.Name if name not in tried)
-        lines += (
-            [f"- {result.release}: the machine was stopped before these labs were tried: {left}"]
-            if left
-            else []
-        )
+        if left:
+            lines.append(f"- {result.release}: the machine was stopped before these labs were tried: {left}")
     return lines or ["In all of them every test passed, and every lab was named."]
