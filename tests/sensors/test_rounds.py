@@ -7,6 +7,8 @@ import os
 import pathlib
 import signal
 import socket
+import subprocess
+import sys
 from array import array
 
 import pytest
@@ -275,6 +277,27 @@ def test_the_processes_of_a_quiet_namespace_are_read_anew() -> None:
             return _files(all_namespaces.look().found[tenant.inode]) == [before + 1] * 2
 
         waiting.wait_until(shows, within=4 * given.SOON, what="one more open file")
+
+
+def test_an_ordinary_user_sees_the_own_namespace_and_how_many_are_hidden() -> None:
+    """Over kept descriptors as well, since nobody has to enter what he stands in."""
+    program = (
+        "import ctypes, os\n"
+        "from lastack.kernel import netns\n"
+        "from tests.sensors import test_rounds\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "with test_rounds.watching(0.0) as all_namespaces:\n"
+        "    all_namespaces.look()\n"
+        "    seen = all_namespaces.look()\n"
+        "own = seen.found[netns.own().inode]\n"
+        "print(own.missing, bool(seen.looked_at), dict(seen.missing)['netns/all'].fix, sep='|')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with tenants.tenant(*SERVING):
+        said = subprocess.run(
+            [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment
+        ).stdout
+    assert "()|False|run as root, or with CAP_SYS_PTRACE and CAP_SYS_ADMIN\n" == said
 
 
 class _Ticking:

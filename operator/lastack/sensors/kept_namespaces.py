@@ -7,6 +7,7 @@ went, no connection can have begun, ended or changed its state.
 
 import dataclasses
 import enum
+import functools
 from typing import Self
 
 from lastack import errors
@@ -75,9 +76,7 @@ class KeptNamespace:
         if isinstance(gauges, samples.Missing):
             raise errors.NotReachable(f"{path}: {gauges.why}", fix=gauges.fix)
         try:
-            reader = netns.open_sock_diag(
-                path, offered=offered.extensions, one_walk=offered.one_walk, known=known, buffer=buffer
-            )
+            reader = _reader(space, path, offered, known, buffer)
         except errors.WorldError:
             gauges.close()
             raise
@@ -207,3 +206,17 @@ def _carried(look: samples.Look) -> samples.Look:
     return dataclasses.replace(
         look, listener=dataclasses.replace(listener, peak=listener.depth, trough=listener.depth)
     )
+
+
+def _reader(
+    space: netns.NetNamespace,
+    path: str,
+    offered: features.Features,
+    known: listening.Known,
+    buffer: bytearray,
+) -> sock_diag.SockDiag:
+    """A reader of the namespace; the own one is not entered, which would take a right."""
+    opened = (
+        sock_diag.SockDiag.open if space == netns.own() else functools.partial(netns.open_sock_diag, path)
+    )
+    return opened(offered=offered.extensions, one_walk=offered.one_walk, known=known, buffer=buffer)
