@@ -2,7 +2,7 @@
 
 A recording is a gzip stream of JSON lines (`zcat` shows it). After the header each line is one look at one network
 namespace: `{"place": 0, "deep": true, "look": PATCH}`, where PATCH is an RFC 7396 merge patch to the look before at
-that place (stores.sample_trees says what a look holds). The last line says why the recording ended.
+that place (stores.sample_forms says what a look holds). The last line says why the recording ended.
 """
 
 from __future__ import annotations
