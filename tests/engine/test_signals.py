@@ -234,9 +234,11 @@ def test_the_fullest_process_is_the_one_that_fails_first(
         samples.ProcessSample(samples.Pid(pid), None, "server", makers.seconds(1), files, limit, 1)
         for pid, files, limit in table
     )
-    found = samples.Owner(samples.Pid(7), processes).fullest
+    owner = samples.Owner(samples.Pid(7), processes)
+    found = owner.fullest
     assert found is not None
     assert expected == found.pid, claim
+    assert owner.main == next((process for process in processes if process.pid == 7), None)
     assert samples.Owner(None, ()).fullest is None
 
 

@@ -48,7 +48,8 @@ def standing(window: samples.Window) -> Standing | samples.Missing:
     read = [(look.at, look.stands) for look in window.looks if not isinstance(look.stands, samples.Missing)]
     if len(read) < 2:
         whys = [look.stands for look in window.looks if isinstance(look.stands, samples.Missing)]
-        return _ONE_READING if read else next((why for why in whys if why != samples.NOTHING_WAITS), whys[0])
+        barred = next((why for why in whys if why != samples.NOTHING_WAITS), None)
+        return barred or (_ONE_READING if read else samples.NOTHING_WAITS)
     places = [{(stand.pid, stand.thread): _place(stand) for stand in stands} for _, stands in read]
     last = read[-1][1]
     still = tuple(
