@@ -99,7 +99,7 @@ def _cpu(window: samples.Window) -> findings.Cause | None:
     """As many threads as there are workers never left the processor, or the workers used nearly one each."""
     workers = _workers(window.last.owner)
     readings = _readings(window)
-    if len(readings) >= thresholds.RUNNING_READINGS and workers:
+    if len(readings) >= thresholds.CAUSE_READINGS and workers:
         running = [{(stand.pid, stand.thread) for stand in reading if stand.running} for reading in readings]
         busy = len(set.intersection(*running))
         if busy >= len(workers):

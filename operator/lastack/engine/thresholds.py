@@ -162,6 +162,10 @@ CAUSE_THREADS = 3
 """One or two threads that wait for a server may be a subscriber or a poller, which waits all day and is well; so few
 count only when they are the main threads of workers, or when no others are left."""
 
+CAUSE_READINGS = 3
+"""A thread of a service that is stuck and that runs in three looks out of three is what it is stuck on; a machine with
+too much to do leaves no time for more looks."""
+
 CAUSE_THROTTLED_SHARE = 0.5
 """A group that was stopped in half of its periods has less processor than it wants, by far; a few are a burst."""
 
