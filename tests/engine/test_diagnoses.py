@@ -186,6 +186,11 @@ def held(
     return look(second, held=makers.close_waits(ages), threads=threads, **more)  # type: ignore[arg-type] # by name
 
 
+def partly_read(second: float, *, threads: int) -> samples.Look:
+    """25 are held and 3 unread, all of them for long."""
+    return look(second, held=makers.close_waits([400.0] * 3 + OLD, unread=3), threads=threads)
+
+
 OLD = [300.0 + 2 * at for at in range(25)]
 YOUNG = [10.0 + 2 * at for at in range(25)]
 LEAKS = [
@@ -225,6 +230,10 @@ LEAKS = [
     ("of 30 in a lock each could be, or could be idle",
      [looks.seen(held(at, OLD, threads=200), stands=looks.locked(30)) for at in (0, 5)],
      (Code.FD_LEAK, Severity.WARNING, Confidence.LOW)),
+    ("beside others that stand unread, with threads for all of them, it is stuck",
+     [partly_read(at, threads=200) for at in (0, 5)], (Code.UNKNOWN, Severity.NONE, Confidence.LOW)),
+    ("without so many threads it reads some and leaks others",
+     [partly_read(at, threads=4) for at in (0, 5)], (Code.FD_LEAK, Severity.WARNING, Confidence.MEDIUM)),
     ("those on which data is still sent are no leak",
      [looks.seen(held(at, OLD), sent=1) for at in (0, 5)], (Code.UNKNOWN, Severity.NONE, Confidence.LOW)),
     ("those that were answered just before their FIN are",

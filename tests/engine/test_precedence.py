@@ -69,7 +69,7 @@ class Sickness:
             made,
             handshakes=129 if self.flooded else 1,
             sysctls=COOKIES,
-            stands=looks.waiting_for([DATABASE] * 60) if self.stuck else None,
+            stands=looks.waiting_for([DATABASE] * 20) if self.stuck else None,
         )
 
     def _queue(self, at: float) -> samples.QueuedRows:

@@ -13,7 +13,11 @@ _Confidence = vocabulary.Confidence
 
 
 def match(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
-    """Fit when 20 or more sockets are held, none was closed while we looked, and they joined one by one."""
+    """Fit when 20 or more sockets are held, none was closed while we looked, and they joined one by one.
+
+    A leaking application reads. Where others stand unread for long, and threads may be waiting on behalf of all of
+    them, it is stuck: a FIN that came with the request is read together with it.
+    """
     ages = close_waits.held_ages(window, window.last)
     if len(ages) < thresholds.LEAK_HELD or len(window.looks) < 2:
         return None
@@ -21,6 +25,9 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
     if spread < thresholds.LEAK_SPREAD.total_seconds() or close_waits.closed(window) > 0:
         return None
     oldest, held = max(ages), len(ages)
+    stands_unread = len(close_waits.follow(window).unread) >= thresholds.HANDLER_ROWS
+    if stands_unread and _threads_may_wait(window, measured, held):
+        return None
     process = window.last.owner.fullest
     pieces = (
         findings.Evidence(
@@ -73,19 +80,19 @@ def _confidence(
     young = oldest < thresholds.LEAK_OLD.total_seconds() and not rises
     if young or window.length < thresholds.FULL_WINDOW:
         return _Confidence.LOW
-    waiting = _may_wait(window, measured)
-    if waiting is None or waiting > held:
+    if _threads_may_wait(window, measured, held):
         return _Confidence.LOW
     grew = held + close_waits.vanished_open(window) > len(close_waits.held_ages(window, window.first))
     return _Confidence.HIGH if grew else _Confidence.MEDIUM
 
 
-def _may_wait(window: samples.Window, measured: findings.Signals) -> float | None:
-    """How many threads could be waiting on behalf of held connections; None where that is not known.
+def _threads_may_wait(window: samples.Window, measured: findings.Signals, held: int) -> bool:
+    """Whether there are so many threads that each held connection could have one waiting on its behalf.
 
     Those that stand still, where it was looked at; else all there are. A lock and an idle pool look the same.
     """
     standing = stands.standing(window)
     if isinstance(standing, samples.Missing):
-        return signals.known(measured[_Name.THREADS])
-    return stands.may_wait(standing.threads)
+        threads = signals.known(measured[_Name.THREADS])
+        return threads is None or threads > held
+    return stands.may_wait(standing.threads) > held
