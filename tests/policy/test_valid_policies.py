@@ -11,7 +11,8 @@ from lastack import quantities
 from lastack.policy import loading, valid, vocabulary
 from tests.policy import documents
 
-Code, Signal = vocabulary.DiagnosisCode, vocabulary.SignalName
+Code = vocabulary.DiagnosisCode
+Signal = vocabulary.SignalName
 POLICIES = pathlib.Path(__file__).parents[2] / "policies"
 
 SHORTEST = """\
