@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime as dt
 import gzip
-import json
 import os
 import pathlib
 import signal
@@ -21,7 +19,7 @@ import pytest
 from lastack import quantities
 from lastack.stores import replays
 from tests import waiting
-from tests.contracts import diagnosis_schema
+from tests.cli import told
 from tests.scenarios import grounds
 
 pytestmark = [pytest.mark.xdist_group("diagnose"), pytest.mark.timeout(120)]
@@ -37,31 +35,6 @@ print("up", flush=True)
 time.sleep(1000)
 """
 """Listens, and accepts none of the connections that it makes to itself."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Said:
-    """How a run of the program ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """Its JSON, which has to be what the contract promises."""
-        found: dict[str, Any] = json.loads(self.out)
-        assert [] == diagnosis_schema.problems(found, self.code)
-        return found
-
-
-def lastack(*words: str | pathlib.Path) -> Said:
-    """Run the program."""
-    done = subprocess.run(
-        [grounds.PROGRAM, *map(str, words)], check=False, capture_output=True, text=True, timeout=50
-    )
-    assert "Traceback" not in done.stderr
-    return Said(done.returncode, done.stdout, done.stderr)
 
 
 @contextlib.contextmanager
@@ -102,7 +75,7 @@ def sick(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, dict[s
             stdout=subprocess.PIPE,
             text=True,
         )
-        live = lastack("diagnose", "--netns", str(pid), "-o", "json").document
+        live = told.lastack("diagnose", "--netns", str(pid), "-o", "json").document
         out, _ = process.communicate(timeout=40)
     assert 0 == process.returncode
     assert "2 listeners" in out
@@ -120,7 +93,7 @@ def judged(document: dict[str, Any]) -> list[tuple[object, ...]]:
 def test_a_replay_judges_what_diagnose_judged(sick: tuple[pathlib.Path, dict[str, Any]]) -> None:
     """The same listeners, owners, codes and confidence, although all of it is gone by now."""
     path, live = sick
-    said = lastack("diagnose", "--replay", path, "-o", "json")
+    said = told.lastack("diagnose", "--replay", path, "-o", "json")
     assert judged(live) == judged(said.document)
     assert ["accept-stall", "healthy"] == [item["code"] for item in said.document["items"]]
     assert (1, "") == (said.code, said.err)
@@ -129,12 +102,12 @@ def test_a_replay_judges_what_diagnose_judged(sick: tuple[pathlib.Path, dict[str
 def test_a_replay_says_that_it_is_one(sick: tuple[pathlib.Path, dict[str, Any]]) -> None:
     """Of what, made by whom and when; the time of the observation is that of the recording."""
     path, live = sick
-    document = lastack("diagnose", "--replay", path, "-o", "json").document
+    document = told.lastack("diagnose", "--replay", path, "-o", "json").document
     assert (str(path), os.uname().release) == (document["replayOf"], document["recordedBy"]["kernel"])
     assert [live["items"][0]["member"]["netns"]] == list({item["member"]["netns"] for item in live["items"]})
     assert document["recordedBy"]["startedAt"] < document["observedAt"] < dt.datetime.now(dt.UTC).isoformat()
     assert document["recordedBy"]["selectors"][0].startswith("--netns=")
-    text = lastack("diagnose", "--replay", path).out
+    text = told.lastack("diagnose", "--replay", path).out
     assert "CRITICAL accept-stall" in text or "WARNING accept-stall" in text
     assert f"replay of {path}: recorded " in " ".join(text.split())
 
@@ -152,7 +125,7 @@ def test_the_window_of_a_replay_is_the_last_of_the_recording(
     windows = {
         asked: quantities.duration(document["window"])
         for asked in ("5s", "1h", "0")
-        for document in [lastack("diagnose", "--replay", path, "--for", asked, "-o", "json").document]
+        for document in [told.lastack("diagnose", "--replay", path, "--for", asked, "-o", "json").document]
     }
     tenth = dt.timedelta(milliseconds=100)
     assert abs(windows["1h"] - whole) <= tenth
@@ -163,14 +136,14 @@ def test_the_window_of_a_replay_is_the_last_of_the_recording(
 def test_a_replay_can_end_anywhere_in_the_recording(sick: tuple[pathlib.Path, dict[str, Any]]) -> None:
     """So long after the first look, or at a time of the calendar; outside of it there is nothing to judge."""
     path, _ = sick
-    end = lastack("diagnose", "--replay", path, "-o", "json").document["observedAt"]
-    early = lastack("diagnose", "--replay", path, "--at", "6s", "-o", "json").document["observedAt"]
+    end = told.lastack("diagnose", "--replay", path, "-o", "json").document["observedAt"]
+    early = told.lastack("diagnose", "--replay", path, "--at", "6s", "-o", "json").document["observedAt"]
     at = early.replace("Z", ".999999Z")
-    same = lastack("diagnose", "--replay", path, "--at", at, "-o", "json").document["observedAt"]
+    same = told.lastack("diagnose", "--replay", path, "--at", at, "-o", "json").document["observedAt"]
     assert early == same
     assert early < end
     for at, where in (("1h", "after the last look"), ("2020-01-01T00:00:00Z", "before the first look")):
-        said = lastack("diagnose", "--replay", path, "--at", at)
+        said = told.lastack("diagnose", "--replay", path, "--at", at)
         assert (2, "") == (said.code, said.out)
         assert where in said.err
 
@@ -178,7 +151,9 @@ def test_a_replay_can_end_anywhere_in_the_recording(sick: tuple[pathlib.Path, di
 def test_ports_narrow_a_replay(sick: tuple[pathlib.Path, dict[str, Any]]) -> None:
     """A port that nobody listened on then is said to be so."""
     path, _ = sick
-    document = lastack("diagnose", "--replay", path, "--port", "8001", "--port", "99", "-o", "json").document
+    document = told.lastack(
+        "diagnose", "--replay", path, "--port", "8001", "--port", "99", "-o", "json"
+    ).document
     assert [("not-listening", 99), ("healthy", 8001)] == [
         (item["code"], item["listener"]["port"]) for item in document["items"]
     ]
@@ -190,8 +165,8 @@ def test_nothing_is_concluded_about_a_port_that_was_not_recorded(
     """It may have had a listener: missing, not not-listening."""
     path = tmp_path / "r"
     with listening(ground, 8000) as pid:
-        assert 0 == lastack("record", path, "--netns", str(pid), "--port", "8000", "--for", "1s").code
-    said = lastack("diagnose", "--replay", path, "--port", "8001", "-o", "json")
+        assert 0 == told.lastack("record", path, "--netns", str(pid), "--port", "8000", "--for", "1s").code
+    said = told.lastack("diagnose", "--replay", path, "--port", "8001", "-o", "json")
     assert (3, []) == (said.code, said.document["items"])
     assert "port 8001 was not recorded" in said.document["missing"][0]["why"]
     assert "port 8001 was not recorded" in said.err
@@ -204,7 +179,7 @@ def test_a_recording_that_is_cut_is_replayed_as_far_as_it_goes(
     cut = tmp_path / "cut"
     whole = sick[0].read_bytes()
     cut.write_bytes(whole[: len(whole) - 40])
-    said = lastack("diagnose", "--replay", cut, "-o", "json")
+    said = told.lastack("diagnose", "--replay", cut, "-o", "json")
     assert ("accept-stall", False) == (said.document["items"][0]["code"], said.document["complete"])
     assert "is not whole: it is cut" in said.err
     assert "of 8s" in said.err
@@ -218,7 +193,7 @@ def test_a_replay_has_no_machine_behind_it(
     sick: tuple[pathlib.Path, dict[str, Any]], options: tuple[str, ...]
 ) -> None:
     """What needs one is a usage error, with the reason and what is left."""
-    said = lastack("diagnose", "--replay", sick[0], *options)
+    said = told.lastack("diagnose", "--replay", sick[0], *options)
     assert (2, "") == (said.code, said.out)
     assert f"--replay cannot be combined with {options[0]}" in said.err
     assert "--port narrows what is shown" in said.err
@@ -226,7 +201,7 @@ def test_a_replay_has_no_machine_behind_it(
 
 def test_an_instant_without_a_recording_is_a_usage_error() -> None:
     """A live look is now."""
-    said = lastack("diagnose", "--at", "5s")
+    said = told.lastack("diagnose", "--at", "5s")
     assert (2, True) == (said.code, "needs --replay" in said.err)
 
 
@@ -234,10 +209,10 @@ def test_what_is_no_recording_is_status_2_and_what_may_not_be_read_is_3(tmp_path
     """With the next step; the details are in tests/stores."""
     (tmp_path / "text").write_text("dear diary\n")
     for path in (tmp_path / "text", tmp_path, tmp_path / "nowhere", pathlib.Path("/dev/null")):
-        said = lastack("diagnose", "--replay", path)
+        said = told.lastack("diagnose", "--replay", path)
         assert (2, "") == (said.code, said.out)
         assert "lastack record FILE" in said.err
-    said = lastack("diagnose", "--replay", pathlib.Path("/proc/self/mem"))
+    said = told.lastack("diagnose", "--replay", pathlib.Path("/proc/self/mem"))
     assert (3, True) == (said.code, "cannot be read" in said.err)
 
 
@@ -267,10 +242,10 @@ def test_a_recording_without_a_look_has_nothing_to_judge(
     for name, content in (("cut", header), ("whole", header + b'{"end":{"why":"done","looks":0}}\n')):
         path = tmp_path / name
         path.write_bytes(gzip.compress(content))
-        said = lastack("diagnose", "--replay", path, "-o", "json")
+        said = told.lastack("diagnose", "--replay", path, "-o", "json")
         assert (3, []) == (said.code, said.document["items"])
         assert f"{name} holds no look" in said.err
-        assert 3 == lastack("diagnose", "--replay", path, "--port", "80", "--at", "5s").code
+        assert 3 == told.lastack("diagnose", "--replay", path, "--port", "80", "--at", "5s").code
 
 
 def test_a_long_recording_has_deep_looks_between(sick: tuple[pathlib.Path, dict[str, Any]]) -> None:
@@ -319,7 +294,7 @@ def test_a_killed_recording_can_be_replayed(ground: grounds.Ground, tmp_path: pa
         waiting.wait_until(lambda: path.exists() and looks_in(path) >= 3, within=SOON, what="three looks")
         process.kill()
         process.wait()
-    said = lastack("diagnose", "--replay", path, "-o", "json")
+    said = told.lastack("diagnose", "--replay", path, "-o", "json")
     assert (["healthy"], False) == (
         [item["code"] for item in said.document["items"]],
         said.document["complete"],
@@ -331,10 +306,10 @@ def test_a_recording_ends_at_its_limit(ground: grounds.Ground, tmp_path: pathlib
     path = tmp_path / "r"
     with listening(ground, 8000) as pid:
         options = ("--for", "1h", "--every", "100ms", "--limit", "4KiB")
-        said = lastack("record", path, "--netns", str(pid), *options)
+        said = told.lastack("record", path, "--netns", str(pid), *options)
     assert (0, True) == (said.code, "ended at the size that --limit allows" in said.out)
     assert 2_000 < path.stat().st_size <= 4096
-    assert 0 == lastack("diagnose", "--replay", path).code
+    assert 0 == told.lastack("diagnose", "--replay", path).code
 
 
 def test_a_recording_into_a_full_disk_says_what_was_kept(
@@ -347,8 +322,8 @@ def test_a_recording_into_a_full_disk_says_what_was_kept(
     try:
         with listening(ground, 8000) as pid:
             options = ("--for", "1h", "--every", "100ms")
-            said = lastack("record", small / "r", "--netns", str(pid), *options)
-        replayed = lastack("diagnose", "--replay", small / "r")
+            said = told.lastack("record", small / "r", "--netns", str(pid), *options)
+        replayed = told.lastack("diagnose", "--replay", small / "r")
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)
     assert 3 == said.code
@@ -377,7 +352,7 @@ def test_a_namespace_that_vanishes_ends_the_recording(tmp_path: pathlib.Path) ->
 
 def test_without_anything_to_see_no_file_is_made(tmp_path: pathlib.Path) -> None:
     """Exit 3, with what is not there."""
-    said = lastack("record", tmp_path / "r", "--pid", str(2**22 - 1))
+    said = told.lastack("record", tmp_path / "r", "--pid", str(2**22 - 1))
     assert (3, "") == (said.code, said.out)
     assert "process 4194303 does not exist" in said.err
     assert [] == list(tmp_path.iterdir())
@@ -397,7 +372,7 @@ def test_a_wrong_command_line_is_status_2(
     tmp_path: pathlib.Path, options: tuple[str, ...], said: str
 ) -> None:
     """What was found, what was expected; no file is made."""
-    found = lastack("record", tmp_path / "r", *options)
+    found = told.lastack("record", tmp_path / "r", *options)
     assert (2, "") == (found.code, found.out)
     assert said in found.err
     assert [] == list(tmp_path.iterdir())
@@ -407,7 +382,7 @@ def test_a_file_that_is_there_needs_force(ground: grounds.Ground, tmp_path: path
     """Nothing is written over what somebody else made."""
     path = tmp_path / "r"
     path.write_text("dear diary")
-    refused = lastack("record", path, "--netns", str(ground.pid), "--for", "0")
+    refused = told.lastack("record", path, "--netns", str(ground.pid), "--for", "0")
     assert (2, True, "dear diary") == (refused.code, "--force" in refused.err, path.read_text())
-    assert 0 == lastack("record", path, "--netns", str(ground.pid), "--for", "0", "--force").code
+    assert 0 == told.lastack("record", path, "--netns", str(ground.pid), "--for", "0", "--force").code
     assert 1 == looks_in(path)
