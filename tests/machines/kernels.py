@@ -56,7 +56,7 @@ class Result:
     host_load: float
     booted_seconds: float
     passed: int | None
-    """None where the machine did not come to the suite."""
+    """None where the machine did not come to the end of the suite."""
     failed: tuple[str, ...]
     features: dict[str, bool]
     diseases: tuple[Disease, ...]
@@ -98,7 +98,7 @@ def table() -> str:
     ]
     for result in read():
         named = sum(disease.code == disease.expected for disease in result.diseases)
-        tests = "not reached" if result.passed is None else f"{result.passed} passed"
+        tests = "not finished" if result.passed is None else f"{result.passed} passed"
         cells = (
             result.release,
             result.known_as,
