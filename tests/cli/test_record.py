@@ -10,6 +10,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -221,8 +222,9 @@ def test_a_recording_of_somebody_else_may_not_be_read(tmp_path: pathlib.Path) ->
     path = tmp_path / "r"
     path.write_bytes(b"")
     path.chmod(0o600)
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder != pathlib.Path(tempfile.gettempdir()) and folder.is_relative_to(tempfile.gettempdir()):
+            folder.chmod(0o755)
     code = (
         "import os, sys\nfrom lastack import cli\nfrom lastack.cli import diagnose, replaying\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"

@@ -42,9 +42,12 @@ def running(
             assert "up\n" == process.stdout.readline()
             yield _java_in(process.pid)
         finally:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-            process.kill()
+            tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            for each in tree:
+                each.terminate()  # in order, so that it takes its attach socket away
+            _, left = psutil.wait_procs(tree, timeout=5)
+            for each in left:
+                each.kill()
 
 
 def _java_in(pid: int) -> int:

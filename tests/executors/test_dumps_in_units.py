@@ -19,13 +19,15 @@ pytestmark = [pytest.mark.xdist_group("box"), pytest.mark.timeout(180)]
 
 SOURCE = pathlib.Path(__file__).parent / "jvm" / "Patient.java"
 PROGRAM = pathlib.Path(sys.executable).with_name("lastack")
+INSIDE = "/srv/Patient.java"
+"""Outside of /tmp, of which the unit has its own."""
 UNIT = "dumped-jvm.service"
 TEXT = f"""[Service]
 User=nobody
 PrivateTmp=yes
 ProtectSystem=strict
 NoNewPrivileges=yes
-ExecStart=java -Xmx128m {SOURCE}
+ExecStart=java -Xmx128m {INSIDE}
 SuccessExitStatus=143
 """
 CAPABILITIES = "CAP_SYS_PTRACE CAP_SETUID CAP_SETGID"
@@ -59,6 +61,7 @@ class Unit:
 @pytest.fixture(scope="module")
 def unit(box: boxes.Box) -> Iterator[Unit]:
     """Up and two seconds old."""
+    box.path(INSIDE).write_bytes(SOURCE.read_bytes())
     box.write_unit(UNIT, TEXT)
     box.run(["systemctl", "start", UNIT])
     pid = int(box.run(["systemctl", "show", "-P", "MainPID", UNIT]).stdout)

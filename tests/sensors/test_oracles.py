@@ -93,9 +93,10 @@ def test_a_process_is_what_psutil_and_the_kernel_say() -> None:
 
     def work() -> tuple[samples.ProcessSample, psutil.Process, list[int]]:
         with given.service() as service, given.forked(lambda: None) as child:
+            oracle = psutil.Process(child)
+            waiting.wait_until(lambda: oracle.status() == "sleeping", within=given.SOON, what="its rest")
             found = given.look(given.eye(), service, deep=False)
             (process,) = (each for each in found.owner.processes if each.pid == child)
-            oracle = psutil.Process(child)
             limit = resource.prlimit(child, resource.RLIMIT_NOFILE)[0]
             files = len(list(pathlib.Path(f"/proc/{child}/fd").iterdir()))
             spent = oracle.cpu_times()
