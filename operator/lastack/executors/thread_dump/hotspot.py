@@ -6,6 +6,7 @@ below are the place to teach another server's pools or another framework's packa
 
 import dataclasses
 import datetime as dt
+import functools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -72,6 +73,8 @@ _LIBRARY = (
     "org.aopalliance.",
 )
 """Packages that are not the application's: the JDK, servers, frameworks, drivers, clients."""
+
+_FRAMES_KEPT = 4096
 
 # Innermost frames of the JDK between a waiting loop and the kernel.
 _WAITING = (
@@ -153,7 +156,7 @@ def _take(draft: _Draft, line: str) -> None:
     """One line of a thread."""
     if frame := _FRAME.match(line):
         draft.functions.append(frame["function"])
-        draft.frames.append(_frame(frame))
+        draft.frames.append(_frame(frame["function"], frame["source"]))
     elif state := _STATE.match(line):
         draft.state = state["state"]
     elif (wait := _WAIT.match(line)) and draft.waits_for is None:
@@ -162,10 +165,12 @@ def _take(draft: _Draft, line: str) -> None:
         draft.locked.append(locked["lock"])
 
 
-def _frame(found: re.Match[str]) -> stacks.Frame:
+@functools.lru_cache(maxsize=_FRAMES_KEPT)
+def _frame(written: str, source: str) -> stacks.Frame:
+    """One frame; thousands of threads share a few hundred of them."""
     # Hidden classes (lambdas) carry an address; a named class loader stands before the class.
-    function = _HIDDEN.sub("", found["function"]).rpartition("/")[2]
-    file, _, line = found["source"].partition(":")
+    function = _HIDDEN.sub("", written).rpartition("/")[2]
+    file, _, line = source.partition(":")
     parts = function.split(".")
     application = not function.startswith(_LIBRARY) and "$$Lambda" not in function
     return stacks.Frame(
