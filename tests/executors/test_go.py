@@ -119,6 +119,17 @@ def test_without_a_profile_the_kernel_is_asked(tmp_path: pathlib.Path) -> None:
         assert psutil.pid_exists(patient.pid)
 
 
+def test_a_listener_that_answers_for_ever_costs_bounded_time(
+    program: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends with the reason, and the kernel is asked instead."""
+    monkeypatch.setattr(go_fetch, "_WITHIN_SECONDS", 0.0)
+    with stuck(program, "/lock") as patient:
+        taken = dumped(patient.pid)
+        assert "did not serve its goroutines within" in taken.missing[patient.pid].message
+        assert {"a Go program"} == {each.runtime for each in taken.rounds[-1]}
+
+
 RECORDED = """goroutine 18 [sync.Mutex.Lock, 2 minutes]:
 internal/sync.runtime_SemacquireMutex(0x0?, 0x0?, 0x0?)
 \t/usr/lib/go/src/runtime/sema.go:95 +0x25

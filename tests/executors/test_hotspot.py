@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import datetime as dt
 import os
@@ -312,3 +313,9 @@ def test_a_stranger_at_the_socket_is_not_believed(classes: pathlib.Path) -> None
             assert f"process {os.getpid()} listens at its attach socket" in refused(pid).message
         finally:
             path.unlink()
+
+
+def test_a_worker_thread_may_ask_too(patient: int) -> None:
+    """Executors run in threads of a pool, of which the child is forked."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(asked, patient).result().threads

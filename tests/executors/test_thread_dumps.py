@@ -265,6 +265,19 @@ def test_any_program_is_told_as_the_kernel_sees_it(tmp_path: pathlib.Path) -> No
     assert f"process {process.pid} is a native program" in summary
 
 
+def test_what_a_start_script_runs_is_no_part_of_the_service(tmp_path: pathlib.Path, threaded: int) -> None:
+    """A native program of the unit beside a runtime that can be asked."""
+    with subprocess.Popen(["sleep", "600"]) as other:
+        try:
+            stage = Stage(tmp_path, threaded)
+            found = worlds.carried(stage.dumper(), worlds.step_of(worlds.dump_series(threaded, other.pid)))
+        finally:
+            other.kill()
+    assert isinstance(found, outcomes.Succeeded), found
+    assert found.text.startswith("4 of 4 worker threads stand in stall")
+    assert not any(f"-{other.pid}-" in file.path for file in found.evidence)
+
+
 @pytest.mark.parametrize(
     ("program", "text", "cause"),
     [

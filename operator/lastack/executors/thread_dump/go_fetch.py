@@ -11,6 +11,7 @@ import mmap
 import pathlib
 import queue
 import threading
+import time
 
 from lastack import errors
 from lastack.engine import samples
@@ -19,6 +20,8 @@ from lastack.kernel import descriptors, netns
 _PATH = "/debug/pprof/goroutine?debug=2"
 _MARK = b"/debug/pprof/"
 _EACH_SECONDS = 3.0
+_WITHIN_SECONDS = 15.0
+"""For all listeners together: one that sends a byte a second would else be read for ever."""
 _MOST_BYTES = 64 * 1024 * 1024
 _MOST_LISTENERS = 8
 _LOCAL = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -46,21 +49,27 @@ class Fetching:
                 fix="import net/http/pprof in it, and serve it on loopback",
             )
         self._pid = pid
+        self._deadline = time.monotonic() + _WITHIN_SECONDS
         self._answers: queue.SimpleQueue[bytes | errors.WorldError] = queue.SimpleQueue()
         threading.Thread(target=self._fetch, name="lastack-pprof", daemon=True).start()
 
     def wait(self, within: dt.timedelta) -> bytes | None:
         """The profile, or None when it is not there yet. Raises NotReachable when no listener served it."""
+        left = max(0.0, self._deadline - time.monotonic())
         try:
-            answer = self._answers.get(timeout=within.total_seconds())
+            answer = self._answers.get(timeout=min(within.total_seconds(), left))
         except queue.Empty:
-            return None
+            if time.monotonic() < self._deadline:
+                return None
+            raise errors.NotReachable(
+                f"process {self._pid} did not serve its goroutines within {_WITHIN_SECONDS:g} s"
+            ) from None
         if isinstance(answer, errors.WorldError):
             raise answer
         return answer
 
     def close(self) -> None:
-        """The thread ends by itself, within seconds."""
+        """The thread ends by itself, by its deadline."""
 
     def _fetch(self) -> None:
         try:
@@ -80,7 +89,7 @@ class Fetching:
         with netns.open_sock_diag(netns.path_of("thread-self")) as reader:
             own = [each for each in reader.listeners() if each.inode in held]
         for listener in own[:_MOST_LISTENERS]:
-            found = _get(_LOCAL.get(listener.address, listener.address), listener.port)
+            found = _get(_LOCAL.get(listener.address, listener.address), listener.port, self._deadline)
             if found is not None:
                 return found
         raise errors.NotReachable(
@@ -89,14 +98,18 @@ class Fetching:
         )
 
 
-def _get(host: str, port: int) -> bytes | None:
+def _get(host: str, port: int, deadline: float) -> bytes | None:
     connection = http.client.HTTPConnection(host, port, timeout=_EACH_SECONDS)
     try:
         connection.request("GET", _PATH, headers={"User-Agent": "lastack", "Connection": "close"})
         response = connection.getresponse()
-        content = response.read(_MOST_BYTES)
+        content = bytearray()
+        while len(content) < _MOST_BYTES and (part := response.read1(65536)):
+            content += part
+            if time.monotonic() > deadline:
+                return None
     except (OSError, http.client.HTTPException):
         return None
     finally:
         connection.close()
-    return content if response.status == 200 and content.startswith(b"goroutine ") else None
+    return bytes(content) if response.status == 200 and content.startswith(b"goroutine ") else None

@@ -134,7 +134,9 @@ class Series:
             if reader is not None:
                 with contextlib.suppress(errors.NotReachable):
                     found.append(_Taking(given.get(pid) or _life(pid), reader))
-        return found
+        # Beside a runtime that can be asked, the rest of a unit is what its start script runs.
+        asked = [taking for taking in found if not isinstance(taking.reader, readers.KernelReader)]
+        return asked or found
 
     def _reader_of(self, pid: int, *, given: bool) -> readers.Reader | None:
         """Who reads this process; None, with the reason in `missing` where it was meant, when nobody does."""
