@@ -94,6 +94,8 @@ class Ways:
 
     dumps_end: bool = True
     dumps_fail: bool = False
+    dumps_tell: dict[str, outcomes.Json] | None = None
+    """What every dump says of the cause."""
     sysctls_refused: bool = False
     sysctls_fail: bool = False
     restores_fail: bool = False
@@ -101,6 +103,9 @@ class Ways:
     """For want of a right."""
     mute: bool = False
     """Members take their time to answer a probe."""
+    unhooking_heals: bool = True
+    """Threads whose connection is destroyed go on; else they are stuck in the next one at once."""
+    unhooking_fails: bool = False
     fog: bool = False
     """After a crash the world does not tell what happened."""
 
@@ -126,6 +131,8 @@ class FakeWorks:
                 self._running[step.id] = (step, self._ward.clock.steady)
             case actions.SysctlWrite() as work:
                 self._ended.append((step, self._write(work)))
+            case actions.SocketBatch() as batch:
+                self._ended.append((step, self._destroy(step, batch)))
             case actions.Replacement():
                 begun = self._host.begin_replacement(step.member, step.expected, step.id)
                 match begun:
@@ -156,6 +163,13 @@ class FakeWorks:
                 if value == work.value:
                     return outcomes.Happened(f"{work.name} is {value}")
                 return outcomes.NotHappened(f"{work.name} is still {value}")
+            case actions.SocketBatch():
+                done = any(deed.startswith("destroy") for deed in self._ward.deeds)
+                return (
+                    outcomes.Unknowable("some connections are gone")
+                    if done
+                    else outcomes.NotHappened("all connections are there")
+                )
             case actions.Replacement():
                 if self._host.in_progress(step.member, step.expected):
                     return outcomes.Running(f"{step.member} is being replaced")
@@ -209,7 +223,7 @@ class FakeWorks:
                 return self._dumped(step, settings, lasted)
             case actions.Replacement(settings=restart):
                 return self._replaced(step, restart, lasted)
-            case actions.SysctlWrite():
+            case actions.SysctlWrite() | actions.SocketBatch():
                 return outcomes.Failed("a write never lasts", happened=False)
 
     def _dumped(
@@ -222,7 +236,25 @@ class FakeWorks:
         path = f"evidence/{step.incident}/{step.member}.txt"
         stored = outcomes.EvidenceFile(path, 512, "0" * 64, f"threads of {step.member}, grouped")
         text = f"20 of 20 threads of {step.member} wait in backend (app.py:41)"
-        return outcomes.Succeeded(text, step.expected, (stored,), {"frame": "backend (app.py:41)"})
+        facts: dict[str, outcomes.Json] = {"frame": "backend (app.py:41)"}
+        if self._ward[step.member].health is wards.Health.HUNG:
+            told: dict[str, outcomes.Json] = {
+                "cause": "downstream",
+                "peer": wards.DOWNSTREAM,
+                "stuck": 4,
+                "of": 4,
+            }
+            facts = {**facts, **told, "dumps": settings.count}
+        if self._ways.dumps_tell is not None:
+            facts = {**facts, **self._ways.dumps_tell}
+        return outcomes.Succeeded(text, step.expected, (stored,), facts)
+
+    def _destroy(self, step: actions.Step, batch: actions.SocketBatch) -> outcomes.Outcome:
+        if self._ways.unhooking_fails:
+            return outcomes.Refused(reasons.Reason.CANNOT_HELP, "no thread waits any more")
+        inodes = frozenset(each.inode for each in batch.sockets)
+        count = self._ward.destroy(step.member, inodes, heals=self._ways.unhooking_heals)
+        return outcomes.Succeeded(f"{count} connections of {step.member} destroyed")
 
     def _replaced(
         self, step: actions.Step, restart: valid.RollingRestart, lasted: dt.timedelta
@@ -262,7 +294,15 @@ class FakeWorks:
 
     def _answer(self, request: ports.ProbeRequest) -> probes.ProbeResult:
         patient = self._ward.patients.get(request.member.name)
-        passed = patient is not None and patient.answers and patient.health is not wards.Health.STALLED
+        passed = (
+            patient is not None
+            and patient.answers
+            and patient.health
+            not in {
+                wards.Health.STALLED,
+                wards.Health.HUNG,
+            }
+        )
         text = "200 in 3 ms" if passed else "no answer in 1 s"
         return probes.ProbeResult(
             request.member.name, request.incarnation, self._ward.clock.now(), passed=passed, text=text

@@ -19,6 +19,8 @@ SECOND = dt.timedelta(seconds=1)
 LONG_AGO = dt.timedelta(hours=1)
 NAMESPACE = 4026532000
 BOOT = "b0071d00-0000-4000-8000-000000000001"
+DOWNSTREAM = "10.9.0.7:7000"
+WORKERS = 4
 SOMAXCONN = "net.core.somaxconn"
 EPOCH = dt.datetime(2026, 11, 22, 10, 0, tzinfo=dt.UTC)
 
@@ -50,6 +52,8 @@ class Health(enum.Enum):
 
     HEALTHY = enum.auto()
     STALLED = enum.auto()
+    HUNG = enum.auto()
+    """Stalled, and its threads stand on connections to the downstream of the ward."""
     LEAKING = enum.auto()
     DROPPING = enum.auto()
     NOT_LISTENING = enum.auto()
@@ -138,6 +142,29 @@ class Ward:
         self._drops_of_the_dead += self._drops(patient)
         patient.health, patient.since = health, self.clock.steady - ago
 
+    def hung(self) -> list[Patient]:
+        """Those that wait for the downstream."""
+        return [patient for patient in self.patients.values() if patient.health is Health.HUNG]
+
+    def answer_downstream(self) -> None:
+        """The downstream is there again: whoever waited for it goes on."""
+        for patient in self.hung():
+            self.fall_sick(str(patient.name), Health.HEALTHY)
+
+    def destroy(self, name: str, inodes: frozenset[int], *, heals: bool) -> int:
+        """Destroy connections under the threads of a patient; how many were there."""
+        patient = self[name]
+        stands = _stands(patient)
+        there = (
+            frozenset[int]()
+            if isinstance(stands, samples.Missing)
+            else frozenset(stand.inode for stand in stands) & inodes
+        )
+        self.deeds.append(f"destroy {len(there)} of {patient.name} {patient.life}")
+        if heals and len(there) == WORKERS:
+            self.fall_sick(name, Health.HEALTHY)
+        return len(there)
+
     def restart(self, name: str, health: Health = Health.HEALTHY) -> None:
         """Somebody restarts the member at once."""
         self._end(self[name])
@@ -207,7 +234,9 @@ class Ward:
         counters = {"ListenDrops": self._all_drops(), "ListenOverflows": self._all_drops()}
         space = samples.NamespaceSample(NAMESPACE, counters, dict(self.sysctls))
         return tuple(
-            samples.Look(self.clock.now(), self._listener(patient), self._owner(patient), space)
+            samples.Look(
+                self.clock.now(), self._listener(patient), self._owner(patient), space, _stands(patient)
+            )
             for patient in self.patients.values()
             if patient.up
             and patient.pid in pids
@@ -351,9 +380,27 @@ class FakeSampler:
         return NAMESPACE if self._ward.namespaces_seen else None
 
 
+def _stands(patient: Patient) -> tuple[samples.ThreadStand, ...] | samples.Missing:
+    """Where threads stand: of one that is hung, on a connection to the downstream each."""
+    if patient.health is not Health.HUNG:
+        return samples.NOTHING_WAITS
+    return tuple(
+        samples.ThreadStand(
+            samples.Pid(patient.pid),
+            patient.pid * 10 + at,
+            running=False,
+            call="read",
+            inode=patient.pid * 100 + at,
+            side="outbound",
+            peer=DOWNSTREAM,
+        )
+        for at in range(1, WORKERS + 1)
+    )
+
+
 def _queued(patient: Patient, ill: dt.timedelta) -> samples.QueuedRows:
     """Who waits to be accepted: the same five in a stall, one new arrival per look in traffic."""
-    if patient.health is Health.STALLED:
+    if patient.health in {Health.STALLED, Health.HUNG}:
         ages = [int(ill / SECOND * 1000) - 100 * at for at in range(5)]
         waiting = [(at + 1, age) for at, age in enumerate(ages) if age >= 0]
         return samples.QueuedRows(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lastack import __version__, errors, loop, ports, settings, ticking
 from lastack.engine import actions, facts, judgements, outcomes
-from lastack.executors import rolling_restarts, sysctl_leases, thread_dumps, works
+from lastack.executors import rolling_restarts, socket_destroys, sysctl_leases, thread_dumps, works
 from lastack.executors.thread_dump import readers
 from lastack.hosts.supervised import host as supervised
 from lastack.kernel import clocks, features
@@ -127,6 +127,7 @@ class HostProcess:
                 hosts, files, here, readers.all_readers()
             ),
             vocabulary.ActionKind.SYSCTL: leases,
+            vocabulary.ActionKind.SOCKET_DESTROY: socket_destroys.SocketDestroyer(hosts, here),
             # A sampler belongs to one thread: the workers have another than the tick.
             vocabulary.ActionKind.ROLLING_RESTART: rolling_restarts.RollingRestarter(
                 hosts, prober, socket_sampler(), here

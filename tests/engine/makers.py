@@ -7,6 +7,7 @@ import datetime as dt
 from array import array
 from collections.abc import Mapping, Sequence
 
+from lastack import quantities
 from lastack.engine import (
     actions,
     censuses,
@@ -201,22 +202,31 @@ STALLED = valid.DiagnosisTrigger(
 DUMP = valid.Stage(
     valid.StageName("evidence"),
     valid.ThreadDump(3, seconds(1), dt.timedelta(milliseconds=500), seconds(10)),
-    frozenset(),
+    valid.When(),
     seconds(0),
     Mode.ENFORCE,
 )
 TUNE = valid.Stage(
     valid.StageName("tune"),
     valid.SysctlTuning({"net.core.somaxconn": "4096"}, dt.timedelta(hours=1), "member"),
-    frozenset({Code.BACKLOG_TOO_SMALL}),
+    valid.When(frozenset({Code.BACKLOG_TOO_SMALL})),
     seconds(2),
     Mode.ENFORCE,
 )
 REPLACE = valid.Stage(
     valid.StageName("replace"),
     valid.RollingRestart(seconds(10), seconds(3)),
-    frozenset({Code.ACCEPT_STALL, Code.BACKLOG_TOO_SMALL, Code.FD_LEAK}),
+    valid.When(frozenset({Code.ACCEPT_STALL, Code.BACKLOG_TOO_SMALL, Code.FD_LEAK})),
     seconds(4),
+    Mode.ENFORCE,
+)
+UNHOOK = valid.Stage(
+    valid.StageName("unhook"),
+    valid.SocketDestroy(
+        vocabulary.SocketKind.STUCK_OUTBOUND, (valid.Peer("10.9.0.7", 7000),), 20, quantities.Rate(5.0)
+    ),
+    valid.When(causes=frozenset({vocabulary.CauseKind.DOWNSTREAM})),
+    seconds(3),
     Mode.ENFORCE,
 )
 PROBE = valid.HttpProbe("/health", ((200, 200),), seconds(1))

@@ -122,7 +122,7 @@ def test_settings_that_act_at_once_are_given_time_to_settle() -> None:
     """One that acts at once among those that were written is judged after settle; what was refused does not count."""
     both = valid.SysctlTuning({"net.core.somaxconn": "4096", "net.ipv4.tcp_syncookies": "1"}, None, "member")
     stage = makers.stage(
-        makers.TUNE, action=both, when=frozenset({Code.BACKLOG_TOO_SMALL, Code.SYN_PRESSURE})
+        makers.TUNE, action=both, when=valid.When(frozenset({Code.BACKLOG_TOO_SMALL, Code.SYN_PRESSURE}))
     )
     story = stories.sick(Health.DROPPING, policy=makers.policy(stages=(makers.DUMP, stage, makers.REPLACE)))
     story.until_kind(Kind.INCIDENT_ESCALATED)

@@ -107,7 +107,7 @@ HELD = [
     (Reason.MIN_AVAILABLE, "without a 0 of 1 members would serve; limits.minAvailable is 1", {"others": ()}),
     (Reason.MIN_AVAILABLE, "without a 1 of 2 members would serve; limits.minAvailable is 100%, that is 2",
      {"policy": limited(min_available=WHOLE)}),
-    (Reason.EVIDENCE_PENDING, "the evidence of a is not stored yet; the restart waits for it",
+    (Reason.EVIDENCE_PENDING, "the evidence of a is not stored yet; the act waits for it",
      {"incident": makers.opened()}),
 ]  # fmt: skip
 

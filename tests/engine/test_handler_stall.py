@@ -175,8 +175,16 @@ def test_untold_names_the_signal_that_is_missing() -> None:
     )
 
 
-def test_what_helps_is_by_cause_and_destroying_the_rows_is_not() -> None:
-    """A restart frees the workers; time-outs keep them free."""
+def test_what_helps_is_by_cause() -> None:
+    """A restart frees the workers, and so does the end of what they wait on; time-outs keep them free."""
     finding = diagnoses.diagnose(window(*stalled(EIGHT, stands=looks.waiting_for(DOWN))))
-    assert ["rollingRestart", "timeouts"] == [one.remedy for one in finding.can_help]
-    assert {"socketDestroy", "net.core.somaxconn"} <= {one.remedy for one in finding.cannot_help}
+    assert ["rollingRestart", "socketDestroy", "timeouts"] == [one.remedy for one in finding.can_help]
+    (unhooked,) = [one.why for one in finding.can_help if one.remedy == "socketDestroy"]
+    assert unhooked.startswith(f"stuckOutbound: the threads that wait for {DATABASE} get an error at once")
+    assert "net.core.somaxconn" in {one.remedy for one in finding.cannot_help}
+
+
+def test_destroying_the_rows_helps_nobody_whose_cause_is_not_known() -> None:
+    """The handlers stand as before."""
+    finding = diagnoses.diagnose(window(*stalled(EIGHT, stands=looks.sending(8))))
+    assert "socketDestroy" in {one.remedy for one in finding.cannot_help}

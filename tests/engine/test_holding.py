@@ -360,7 +360,7 @@ def test_members_that_cannot_be_seen_are_never_acted_on() -> None:
 def test_members_whose_namespace_cannot_be_seen_are_not_called_silent() -> None:
     """Not seen is not the same as not listening."""
     trigger = dataclasses.replace(makers.STALLED, diagnoses=frozenset({makers.Code.NOT_LISTENING}))
-    anything = makers.stage(makers.REPLACE, when=frozenset())
+    anything = makers.stage(makers.REPLACE, when=valid.When())
     story = stories.Story(policy=makers.policy(triggers=(trigger,), stages=(makers.DUMP, anything)))
     story.ward.namespaces_seen = False
     story.tick(60)
@@ -370,7 +370,20 @@ def test_members_whose_namespace_cannot_be_seen_are_not_called_silent() -> None:
 def test_a_member_that_listens_nowhere_is_restarted_where_that_is_asked_for() -> None:
     """It runs, it can be seen, and it has no listener."""
     trigger = dataclasses.replace(makers.STALLED, diagnoses=frozenset({makers.Code.NOT_LISTENING}))
-    anything = makers.stage(makers.REPLACE, when=frozenset())
+    anything = makers.stage(makers.REPLACE, when=valid.When())
     policy = makers.policy(triggers=(trigger,), stages=(makers.DUMP, anything))
     story = stories.sick(Health.NOT_LISTENING, policy=policy)
     assert "verified" == story.until_closed().outcome
+
+
+def test_a_suspect_that_somebody_stops_while_another_settles_ends_the_incident() -> None:
+    """The ladder has a way from there to the end, and nobody claims to have healed it."""
+    story = stories.sick(Health.STALLED, "a", "b", "c", policy=makers.slow_to_clear(20))
+    story.ward.fall_sick("b", Health.STALLED)
+    story.until(lambda: bool(story.ward.deeds))
+    story.ward.stop("b")
+    assert "inconclusive" == story.until_closed().outcome
+    assert ["replace a 1000@1"] == story.ward.deeds
+    (settled,) = [e for e in story.of(Kind.INCIDENT_SETTLED) if "nothing left to settle" in e.fact.text]
+    assert settled.fact.text == "b does not run any more: there is nothing left to settle"
+    story.assert_whole()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from lastack.engine import reasons, remedies, samples
+from lastack.engine import causes, findings, reasons, remedies, samples
 from lastack.policy import valid, vocabulary
 from tests.engine import makers
 from tests.engine.makers import Code
@@ -45,7 +47,7 @@ def test_without_the_limit_a_larger_somaxconn_is_not_known_to_help() -> None:
         ),
         (makers.TUNE, None, "this is fd-leak; stage tune (sysctl) is for backlog-too-small"),
         (
-            makers.stage(makers.REPLACE, when=frozenset({Code.ACCEPT_STALL})),
+            makers.stage(makers.REPLACE, when=valid.When(frozenset({Code.ACCEPT_STALL}))),
             makers.NAMESPACE,
             "this is fd-leak; stage replace (rollingRestart) is for accept-stall",
         ),
@@ -62,3 +64,14 @@ def test_a_stage_for_something_else_says_why_it_would_not_help(
 def test_every_reason_has_a_meaning() -> None:
     """Docs and status render from one table."""
     assert set(reasons.Reason) == set(reasons.MEANINGS)
+
+
+@pytest.mark.parametrize("kind", list(vocabulary.CauseKind))
+def test_a_restart_is_not_offered_against_a_cause_that_it_never_helps(kind: vocabulary.CauseKind) -> None:
+    """A quota, a memory limit and slow clients stay as they are."""
+    cause = findings.Cause(kind, "cgroup", vocabulary.Confidence.LOW)
+    finding = dataclasses.replace(makers.finding(Code.ACCEPT_STALL), cause=cause)
+    advised = remedies.advise(finding, makers.window(makers.look()))
+    never = kind in causes.RESTART_NEVER_HELPS
+    assert never == ("rollingRestart" in {one.remedy for one in advised.cannot_help})
+    assert never != ("rollingRestart" in {one.remedy for one in advised.can_help})

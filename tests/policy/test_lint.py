@@ -7,6 +7,7 @@ from tests.policy import documents
 
 DUMP = "    - {name: evidence, action: threadDump, with: {count: 3, every: 5s}}\n"
 RESTART = "    - {name: replace, action: rollingRestart, with: {readyWithin: 2m}}\n"
+UNHOOK = "    - {name: unhook, action: socketDestroy, with: {sockets: stuckOutbound, peers: [10.9.0.7]}}\n"
 DROPPING = "    - {name: dropping, signal: listen.dropRate, raiseAbove: 0.05/s, clearBelow: 0.01/s}\n"
 TUNE_WHEN = "      when: {diagnosis: [backlog-too-small]}\n"
 SOMAXCONN = 'net.core.somaxconn: "4096"'
@@ -49,6 +50,29 @@ CASES = {
             ),
         ],
         "13:3 warning nothing-acts",
+    ),
+    "a cause that is asked for and forbidden": (
+        [("{name: replace, ", "{name: replace, when: {cause: [lock, cpu], notCause: [lock]}, ")],
+        "21:37 error stage-never-runs",
+    ),
+    "a cause where none is sought": (
+        [("{name: replace, ", "{name: replace, when: {diagnosis: [fd-leak], cause: [lock]}, ")],
+        "21:59 error stage-never-runs, 14:3 warning nothing-acts, 16:7 warning never-takes-effect",
+    ),
+    "a cause that no dump tells, and a batch without evidence": (
+        [
+            (DUMP, ""),
+            (RESTART, UNHOOK.replace("with:", "when: {cause: [downstream], confidence: high}, with:")),
+        ],
+        "20:7 error no-evidence, 20:59 error stage-never-runs, 15:7 warning never-takes-effect",
+    ),
+    "connections of nobody": (
+        [(RESTART, UNHOOK.replace("10.9.0.7", "") + RESTART)],
+        "21:45 error stage-never-runs",
+    ),
+    "a symptom to wipe": (
+        [(RESTART, UNHOOK.replace("stuckOutbound", "closeWait.held") + RESTART)],
+        "21:61 warning wipes-the-symptom",
     ),
     "a restart without evidence": ([(DUMP, "")], "20:7 error no-evidence"),
     "a restart whose evidence is for other diagnoses": (

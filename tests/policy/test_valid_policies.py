@@ -67,21 +67,21 @@ def test_every_field_arrives_as_it_was_written() -> None:
             valid.Stage(
                 valid.StageName("evidence"),
                 valid.ThreadDump(3, 5 * second, second / 2, minute),
-                frozenset(),
+                valid.When(),
                 0 * second,
                 vocabulary.Mode.ENFORCE,
             ),
             valid.Stage(
                 valid.StageName("tune"),
                 valid.SysctlTuning({"net.core.somaxconn": "4096"}, 7 * 24 * hour, "host"),
-                frozenset({Code.BACKLOG_TOO_SMALL}),
+                valid.When(frozenset({Code.BACKLOG_TOO_SMALL})),
                 minute,
                 vocabulary.Mode.ENFORCE,
             ),
             valid.Stage(
                 valid.StageName("replace"),
                 valid.RollingRestart(2 * minute, 30 * second),
-                frozenset(),
+                valid.When(),
                 5 * minute,
                 vocabulary.Mode.ENFORCE,
             ),
@@ -257,7 +257,7 @@ def test_anchors_and_aliases_may_be_used() -> None:
         ("with: {readyWithin: 2m}", "when: {diagnosis: *sick}"),
     )
 
-    assert only(text).stages[2].when == {Code.ACCEPT_STALL, Code.FD_LEAK}
+    assert only(text).stages[2].when.diagnoses == {Code.ACCEPT_STALL, Code.FD_LEAK}
 
 
 def test_the_target_bears_the_name_of_the_policy() -> None:
@@ -276,7 +276,7 @@ def test_the_demo_dumps_then_tunes_then_replaces() -> None:
         (valid.ThreadDump, frozenset()),
         (valid.SysctlTuning, {Code.BACKLOG_TOO_SMALL}),
         (valid.RollingRestart, {Code.ACCEPT_STALL, Code.BACKLOG_TOO_SMALL, Code.FD_LEAK}),
-    ] == [(type(stage.action), stage.when) for stage in policy.stages]
+    ] == [(type(stage.action), stage.when.diagnoses) for stage in policy.stages]
 
 
 def test_the_origin_story_is_observed_with_the_times_of_production() -> None:
@@ -301,7 +301,7 @@ def test_the_origin_story_restarts_for_what_a_restart_can_help() -> None:
     )
     (replace,) = (stage for stage in policy.stages if isinstance(stage.action, valid.RollingRestart))
 
-    assert raised == replace.when
+    assert raised == replace.when.diagnoses
     assert {Code.HANDLER_STALL, Code.FD_EXHAUSTION} < raised
     assert not {Code.OVERLOAD, Code.SYN_PRESSURE} & raised
 

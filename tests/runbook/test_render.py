@@ -176,7 +176,7 @@ def test_every_ending_of_every_disease_has_its_words(
     diagnosis: vocabulary.DiagnosisCode, outcome: incidents.OutcomeCode | None
 ) -> None:
     """No table lacks a row; what is not healed comes with the most urgent task first."""
-    tasks = handovers.tasks(diagnosis, outcome, ())
+    tasks = handovers.tasks(diagnosis, vocabulary.CauseKind.DOWNSTREAM, outcome, ())
     assert all(task.endswith(".") for task in tasks)
     if outcome in (incidents.OutcomeCode.INEFFECTIVE, incidents.OutcomeCode.ABANDONED):
         assert tasks[0].startswith("**")

@@ -6,7 +6,7 @@ import time
 
 from lastack import errors
 from lastack.cli import diagnosis_documents
-from lastack.engine import findings, samples
+from lastack.engine import findings, member_causes, samples
 from lastack.executors.thread_dump import groups, readers, series
 from lastack.kernel import clocks
 from lastack.policy import valid, vocabulary
@@ -18,9 +18,6 @@ _ONE = valid.ThreadDump(
     wait_at_most=dt.timedelta(seconds=30),
 )
 _LOOK_EVERY_SECONDS = 0.02
-_OF_THE_PROCESS = frozenset(
-    {vocabulary.CauseKind.STOPPED, vocabulary.CauseKind.THROTTLED, vocabulary.CauseKind.MEMORY}
-)
 _CONFIDENCE = {
     (True, True): vocabulary.Confidence.HIGH,  # stacks and kernel, and the queue that stood still meanwhile
     (True, False): vocabulary.Confidence.MEDIUM,
@@ -52,7 +49,7 @@ def with_cause(
 def _cause(seen: findings.Cause, found: groups.Finding) -> findings.Cause:
     """What the dump says; what holds a whole process back (a quota, memory, a signal) no stack can overrule."""
     meaning = found.meaning
-    if seen.kind in _OF_THE_PROCESS:
+    if seen.kind in member_causes.FROM_OUTSIDE:
         return dataclasses.replace(seen, frame=None if found.frame is None else str(found.frame))
     known = meaning.cause is not vocabulary.CauseKind.UNKNOWN
     most = 2 * found.stuck >= found.of

@@ -1,14 +1,14 @@
 """What lastack can do: one table over the closed set of actions, and the step, which is the grain of an act.
 
-A step is one member's replacement, one sysctl name in one namespace, or one dump series. Used by the ladder
-(what is disruptive), executors (what to do) and runbook (what was meant).
+A step is one member's replacement, one sysctl name in one namespace, one batch of sockets, or one dump series. Used by
+the ladder (what is disruptive), executors (what to do) and runbook (what was meant).
 """
 
 import dataclasses
 import datetime as dt
 from typing import Literal, NewType
 
-from lastack.engine import samples
+from lastack.engine import samples, stuck_sockets
 from lastack.policy import valid, vocabulary
 
 IncidentId = NewType("IncidentId", str)
@@ -30,6 +30,7 @@ class Nature:
 NATURES: dict[vocabulary.ActionKind, Nature] = {
     vocabulary.ActionKind.THREAD_DUMP: Nature(disruptive=False, at_suspicion=True),
     vocabulary.ActionKind.SYSCTL: Nature(disruptive=False, at_suspicion=False),
+    vocabulary.ActionKind.SOCKET_DESTROY: Nature(disruptive=True, at_suspicion=False),
     vocabulary.ActionKind.ROLLING_RESTART: Nature(disruptive=True, at_suspicion=False),
 }
 
@@ -41,6 +42,8 @@ def kind_of(action: valid.Action) -> vocabulary.ActionKind:
             return vocabulary.ActionKind.THREAD_DUMP
         case valid.SysctlTuning():
             return vocabulary.ActionKind.SYSCTL
+        case valid.SocketDestroy():
+            return vocabulary.ActionKind.SOCKET_DESTROY
         case valid.RollingRestart():
             return vocabulary.ActionKind.ROLLING_RESTART
 
@@ -77,6 +80,22 @@ class SysctlWrite:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class SocketBatch:
+    """Destroy some sockets of the member in the network namespace of `pid`, whose inode must be `namespace`.
+
+    Of stuckOutbound exactly `sockets`, each only while its thread still waits on it. Of the CLOSE_WAIT kinds
+    `sockets` is empty: those of the kind that belong to `pids` and `ports` when it is done.
+    """
+
+    settings: valid.SocketDestroy
+    pid: samples.Pid
+    pids: tuple[samples.Pid, ...]
+    namespace: int
+    ports: frozenset[int]
+    sockets: tuple[stuck_sockets.StuckSocket, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Replacement:
     """Replace one member and wait until it is ready again."""
 
@@ -85,7 +104,7 @@ class Replacement:
     ports: frozenset[int]
 
 
-Work = DumpSeries | SysctlWrite | Replacement
+Work = DumpSeries | SysctlWrite | SocketBatch | Replacement
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,5 +129,7 @@ class Step:
                 return vocabulary.ActionKind.THREAD_DUMP
             case SysctlWrite():
                 return vocabulary.ActionKind.SYSCTL
+            case SocketBatch():
+                return vocabulary.ActionKind.SOCKET_DESTROY
             case Replacement():
                 return vocabulary.ActionKind.ROLLING_RESTART

@@ -14,11 +14,14 @@ from collections.abc import Callable, Sequence
 from lastack.engine import findings, samples, stands, thresholds
 from lastack.policy import vocabulary
 
-_Code = vocabulary.DiagnosisCode
 _Kind = vocabulary.CauseKind
 _LOW = vocabulary.Confidence.LOW
-SOUGHT = frozenset({_Code.ACCEPT_STALL, _Code.HANDLER_STALL, _Code.OVERLOAD})
-"""Against these a restart helps or harms by their cause."""
+RESTART_NEVER_HELPS: dict[vocabulary.CauseKind, str] = {
+    _Kind.THROTTLED: "a new process would get the same share of the processor, and starting takes more",
+    _Kind.MEMORY: "a new process would get the same memory, and has to read everything anew",
+    _Kind.CLIENT: "the same slow clients would come again, and everybody else would lose the connection",
+}
+"""Whatever the policy says."""
 
 _PROCESS_STATE, _CPU_TIME, _GROUP, _STANDS = "processState", "cpuTime", "cgroup", "threadStands"
 _STOPPED = frozenset({"T", "t"})
@@ -29,7 +32,7 @@ Readings = Sequence[tuple[samples.ThreadStand, ...]]
 
 def seek(window: samples.Window, finding: findings.Finding) -> findings.Cause | None:
     """The cause of a finding, `unknown` where none shows; None where none is sought."""
-    if finding.code not in SOUGHT:
+    if finding.code not in vocabulary.CAUSED:
         return None
     for look_for in _PRECEDENCE:
         cause = look_for(window)

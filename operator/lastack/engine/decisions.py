@@ -24,6 +24,7 @@ from lastack.engine import (
     rollouts,
     rungs,
     tunings,
+    unhooks,
 )
 from lastack.policy import valid, vocabulary
 
@@ -198,6 +199,8 @@ def _climb(draft: drafts.Draft, stage: valid.Stage) -> rungs.Rung:
             )  # pragma: no cover - not a rung
         case valid.SysctlTuning():
             return tunings.tune(draft, stage, stage.action)
+        case valid.SocketDestroy():
+            return unhooks.unhook(draft, stage, stage.action)
         case valid.RollingRestart():
             return rollouts.replace(draft, stage, stage.action)
 

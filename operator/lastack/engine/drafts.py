@@ -182,6 +182,7 @@ def finding_data(finding: findings.Finding) -> dict[str, outcomes.Json]:
         "severity": str(finding.severity),
         "confidence": str(finding.confidence),
         "cause": None if finding.cause is None else str(finding.cause.kind),
+        "peer": None if finding.cause is None else finding.cause.peer,
         "evidence": tuple(
             {"signal": str(e.signal), "value": _number(e.value), "limit": _number(e.limit), "text": e.text}
             for e in finding.evidence

@@ -6,7 +6,7 @@ Called by engine.decisions. Nothing ends while an act runs, and nothing that las
 import datetime as dt
 
 from lastack import quantities
-from lastack.engine import actions, drafts, facts, incidents, ladder, outcomes
+from lastack.engine import actions, commons, drafts, facts, incidents, ladder, outcomes
 from lastack.policy import valid
 
 
@@ -17,6 +17,12 @@ def exhaust(draft: drafts.Draft, why: str) -> None:
         f"the ladder ends here, handed to a human: {why}",
         data={"why": why},
     )
+    shared = commons.found(draft)
+    if shared:
+        # The peer is what people have to look at: told once, and not by every target that waits for it.
+        for common in shared:
+            commons.announce(draft, common)
+        return
     what = f"{draft.at.policy.target_name} needs a human: {draft.incident.diagnosis}, {why}"
     draft.say(facts.FactKind.NOTIFICATION_RAISED, what, data={"why": why})
 
@@ -61,6 +67,9 @@ def end_if_down(draft: drafts.Draft) -> bool:
         return False
     why = f"{', '.join(down)} {'does' if len(down) == 1 else 'do'} not run any more"
     if not set(down) & set(draft.incident.treated):
+        if draft.incident.phase is ladder.Phase.SETTLING:
+            text = f"{why}: there is nothing left to settle"
+            draft.say(facts.FactKind.INCIDENT_SETTLED, text, data={"settling": False})
         _resolve(draft, incidents.OutcomeCode.INCONCLUSIVE, f"{why}; what ailed it cannot be told")
         return True
     if draft.incident.phase is not ladder.Phase.REMEDIATING:

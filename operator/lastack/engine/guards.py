@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from lastack import quantities
 from lastack.engine import (
     actions,
+    causes,
     censuses,
     incidents,
     instants,
     judgements,
+    member_causes,
     reasons,
     standings,
     thresholds,
@@ -176,8 +178,16 @@ def _evidence(at: Situation) -> Refusal | None:
     life = at.incident.evidence.get(at.member.name)
     if life is not None and life == at.member.incarnation:
         return None
-    text = f"the evidence of {at.member.name} is not stored yet; the restart waits for it"
+    text = f"the evidence of {at.member.name} is not stored yet; the act waits for it"
     return Refusal(reasons.Reason.EVIDENCE_PENDING, text)
+
+
+def _cause_forbids(at: Situation) -> Refusal | None:
+    cause = member_causes.of(at.incident, at.judged[at.member.name])
+    why = causes.RESTART_NEVER_HELPS.get(cause.kind) if cause is not None else None
+    if cause is None or why is None:
+        return None
+    return Refusal(reasons.Reason.CAUSE_FORBIDS, f"the cause is {member_causes.words(cause)}: {why}")
 
 
 def _time(wall: dt.datetime) -> str:
@@ -190,7 +200,7 @@ LOOKING: tuple[Guard, ...] = (_disk_full,)
 TUNING: tuple[Guard, ...] = (_paused, _disk_full, _stale, _low_confidence, _warm_up)
 """For what changes settings but disturbs no process."""
 
-DISRUPTING: tuple[Guard, ...] = (
+UNHOOKING: tuple[Guard, ...] = (
     _paused,
     _disk_full,
     _stale,
@@ -199,15 +209,30 @@ DISRUPTING: tuple[Guard, ...] = (
     _held_by_host,
     _young,
     _cooldown,
+    _evidence,
+)
+"""For what takes connections from a process that goes on; the order is as below."""
+
+DISRUPTING: tuple[Guard, ...] = (
+    _paused,
+    _disk_full,
+    _stale,
+    _low_confidence,
+    _warm_up,
+    _cause_forbids,
+    _held_by_host,
+    _young,
+    _cooldown,
     _budget,
     _min_available,
     _evidence,
 )
-"""For what disturbs the service; the order is from what concerns everything to what concerns this act."""
+"""For what ends a process; the order is from what concerns everything to what concerns this act."""
 
 GUARDS: dict[vocabulary.ActionKind, tuple[Guard, ...]] = {
     vocabulary.ActionKind.THREAD_DUMP: LOOKING,
     vocabulary.ActionKind.SYSCTL: TUNING,
+    vocabulary.ActionKind.SOCKET_DESTROY: UNHOOKING,
     vocabulary.ActionKind.ROLLING_RESTART: DISRUPTING,
 }
 

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-from lastack.engine import actions, facts, instants, ladder
+from lastack.engine import actions, facts, findings, instants, ladder, reasons, thresholds
 from lastack.policy import valid, vocabulary
 
 
@@ -66,6 +66,14 @@ class Held:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ToldCause:
+    """What the dumps of one life of a member say its stuck threads wait for."""
+
+    life: actions.Incarnation
+    cause: findings.Cause
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Incident:
     """One target's trouble from suspicion to its end.
 
@@ -96,6 +104,12 @@ class Incident:
     """The members that were raised when the incident was opened."""
     settled: int = -1
     """The highest stage whose acts are over: tried once, it is not tried again."""
+    told: Mapping[actions.MemberName, ToldCause] = dataclasses.field(default_factory=dict)
+    """Causes that dumps have told; never `unknown`."""
+    announced: frozenset[str] = frozenset()
+    """Peers of which this incident told people that several wait for them."""
+    waits: Mapping[actions.MemberName, str] = dataclasses.field(default_factory=dict)
+    """The peer that each sick member waits for, as last told from outside or by dumps: other targets may, too."""
     closed_at: instants.Now | None = None
     outcome: OutcomeCode | None = None
 
@@ -188,7 +202,19 @@ def _sickened(incident: Incident, fact: facts.Fact) -> Incident:
     code = vocabulary.DiagnosisCode(str(fact.data["diagnosis"]))
     lives = {**incident.lives, fact.member: actions.Incarnation(str(fact.data["life"]))}
     sick = (*incident.sick, fact.member) if fact.member not in incident.sick else incident.sick
-    return dataclasses.replace(incident, sick=sick, lives=lives, diagnosis=code)
+    changed = dataclasses.replace(incident, sick=sick, lives=lives, diagnosis=code)
+    return _caused(changed, fact)
+
+
+def _caused(incident: Incident, fact: facts.Fact) -> Incident:
+    """The incident with the cause and the peer that a fact of one member names, if it names them."""
+    cause, peer = fact.data.get("cause"), fact.data.get("peer")
+    if not isinstance(cause, str) or cause == vocabulary.CauseKind.UNKNOWN:
+        return incident
+    waits = {name: each for name, each in incident.waits.items() if name != fact.member}
+    if isinstance(peer, str) and fact.member is not None:
+        waits[fact.member] = peer
+    return dataclasses.replace(incident, cause=vocabulary.CauseKind(cause), waits=waits)
 
 
 def _restarted(incident: Incident, fact: facts.Fact) -> Incident:
@@ -226,7 +252,37 @@ def _evidenced(incident: Incident, fact: facts.Fact) -> Incident:
         return incident
     record = incident.step(fact.action_id) if fact.action_id else None
     life = record.expected if record else incident.lives.get(fact.member, actions.Incarnation(""))
-    return dataclasses.replace(incident, evidence={**incident.evidence, fact.member: life})
+    changed = dataclasses.replace(incident, evidence={**incident.evidence, fact.member: life})
+    cause = _told(fact)
+    if cause is None:
+        return changed
+    told = {**incident.told, fact.member: ToldCause(life, cause)}
+    return _caused(dataclasses.replace(changed, told=told), fact)
+
+
+def _told(fact: facts.Fact) -> findings.Cause | None:
+    """The cause that the dumps of an evidence.stored tell; None when they tell none.
+
+    As sure as it has signs: that they stood still between two dumps, and that they are most of the workers.
+    """
+    data = fact.data
+    kind, dumps, stuck, of = data.get("cause"), data.get("dumps"), data.get("stuck"), data.get("of")
+    if not isinstance(kind, str) or kind == vocabulary.CauseKind.UNKNOWN:
+        return None
+    peer, frame = data.get("peer"), data.get("frame")
+    several = isinstance(dumps, int) and dumps >= thresholds.CAUSE_DUMPS
+    most = isinstance(stuck, int) and isinstance(of, int) and 2 * stuck > of
+    signs = int(several) + int(most)
+    confidence = tuple(vocabulary.Confidence)[signs]
+    return findings.Cause(
+        kind=vocabulary.CauseKind(kind),
+        source="threadDump",
+        confidence=confidence,
+        peer=peer if isinstance(peer, str) else None,
+        frame=frame if isinstance(frame, str) else None,
+        stuck=stuck if isinstance(stuck, int) else None,
+        of=of if isinstance(of, int) else None,
+    )
 
 
 def _verified(incident: Incident, fact: facts.Fact) -> Incident:
@@ -289,6 +345,13 @@ def _refused(incident: Incident, fact: facts.Fact) -> Incident:
     return dataclasses.replace(incident, refusals={**incident.refusals, subject: held})
 
 
+def _announced(incident: Incident, fact: facts.Fact) -> Incident:
+    peer = fact.data.get("peer")
+    if fact.data.get("why") != reasons.Reason.COMMON_CAUSE or not isinstance(peer, str):
+        return incident
+    return dataclasses.replace(incident, announced=incident.announced | {peer})
+
+
 _CHANGES = {
     facts.FactKind.INCIDENT_FIRED: _fired,
     facts.FactKind.INCIDENT_ESCALATED: _escalated,
@@ -300,6 +363,7 @@ _CHANGES = {
     facts.FactKind.MEMBER_JOINED: _restarted,
     facts.FactKind.MEMBER_RESTARTED: _restarted,
     facts.FactKind.MEMBER_VERIFIED: _verified,
+    facts.FactKind.NOTIFICATION_RAISED: _announced,
     facts.FactKind.EVIDENCE_STORED: _evidenced,
     facts.FactKind.EVIDENCE_MISSED: _evidenced,
     facts.FactKind.ACTION_PLANNED: _planned,

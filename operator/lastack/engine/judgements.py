@@ -7,7 +7,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 
-from lastack.engine import actions, censuses, diagnoses, findings, instants, samples, verdicts
+from lastack.engine import actions, censuses, diagnoses, findings, instants, samples, stuck_sockets, verdicts
 from lastack.policy import valid, vocabulary
 
 
@@ -31,6 +31,8 @@ class Judgement:
     namespace: samples.NamespaceSample | None
     ports: frozenset[int] = frozenset()
     """Where the member listens, as seen in the last look."""
+    stuck: tuple[stuck_sockets.StuckSocket, ...] = ()
+    """Connections of its own on which its threads stand in every look."""
 
     @property
     def worst(self) -> findings.Finding | None:
@@ -98,4 +100,5 @@ def judge(
         traffic=any(value > 0 for value in counted) if counted else None,
         namespace=windows[0].last.namespace if windows else None,
         ports=frozenset(window.last.listener.address.port for window in windows),
+        stuck=stuck_sockets.of(windows),
     )

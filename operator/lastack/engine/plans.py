@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from lastack import errors, quantities
-from lastack.engine import actions, facts, outcomes, samples
-from lastack.policy import valid
+from lastack.engine import actions, facts, outcomes, samples, stuck_sockets
+from lastack.policy import valid, vocabulary
 
 Data = Mapping[str, outcomes.Json]
 
@@ -76,6 +76,8 @@ def _work_data(work: actions.Work) -> Data:
                 "namespace": work.namespace,
                 "restoreAfter": None if work.restore_after is None else quantities.short(work.restore_after),
             }
+        case actions.SocketBatch():
+            return _batch_data(work)
         case actions.Replacement(settings, probe, ports):
             return {
                 "kind": "replacement",
@@ -84,6 +86,31 @@ def _work_data(work: actions.Work) -> Data:
                 "ports": tuple(sorted(ports)),
                 "probe": None if probe is None else _probe_data(probe),
             }
+
+
+def _batch_data(work: actions.SocketBatch) -> Data:
+    settings = work.settings
+    return {
+        "kind": "socketBatch",
+        "kindOfSockets": str(settings.sockets),
+        "peers": tuple({"address": peer.address, "port": peer.port} for peer in settings.peers),
+        "limit": settings.limit,
+        "pacePerSecond": repr(settings.pace.per_second),
+        "pid": work.pid,
+        "pids": tuple(work.pids),
+        "namespace": work.namespace,
+        "ports": tuple(sorted(work.ports)),
+        "sockets": tuple(
+            {
+                "pid": each.pid,
+                "thread": each.thread,
+                "inode": each.inode,
+                "peer": each.peer,
+                "call": each.call,
+            }
+            for each in work.sockets
+        ),
+    }
 
 
 def _probe_data(probe: valid.HttpProbe) -> Data:
@@ -111,6 +138,8 @@ def _work_of(data: Data) -> actions.Work:
                 namespace=_int(data["namespace"]),
                 restore_after=None if data["restoreAfter"] is None else _span(data["restoreAfter"]),
             )
+        case "socketBatch":
+            return _batch_of(data)
         case "replacement":
             restart = valid.RollingRestart(_span(data["readyWithin"]), _span(data["warmFor"]))
             ports = frozenset(_int(port) for port in _list(data["ports"]))
@@ -118,6 +147,37 @@ def _work_of(data: Data) -> actions.Work:
             return actions.Replacement(restart, None if probe is None else _probe_of(_map(probe)), ports)
         case unknown:
             raise ValueError(f"no work is called {unknown!r}")
+
+
+def _batch_of(data: Data) -> actions.SocketBatch:
+    peers = [_map(peer) for peer in _list(data["peers"])]
+    settings = valid.SocketDestroy(
+        vocabulary.SocketKind(str(data["kindOfSockets"])),
+        tuple(
+            valid.Peer(str(peer["address"]), None if peer["port"] is None else _int(peer["port"]))
+            for peer in peers
+        ),
+        _int(data["limit"]),
+        quantities.Rate(float(str(data["pacePerSecond"]))),
+    )
+    sockets = [_map(each) for each in _list(data["sockets"])]
+    return actions.SocketBatch(
+        settings=settings,
+        pid=samples.Pid(_int(data["pid"])),
+        pids=tuple(samples.Pid(_int(pid)) for pid in _list(data["pids"])),
+        namespace=_int(data["namespace"]),
+        ports=frozenset(_int(port) for port in _list(data["ports"])),
+        sockets=tuple(
+            stuck_sockets.StuckSocket(
+                samples.Pid(_int(each["pid"])),
+                _int(each["thread"]),
+                _int(each["inode"]),
+                str(each["peer"]),
+                str(each["call"]),
+            )
+            for each in sockets
+        ),
+    )
 
 
 def _probe_of(data: Data) -> valid.HttpProbe:

@@ -14,6 +14,8 @@ class Reason(enum.StrEnum):
     COOLDOWN = "cooldown"
     BUDGET_SPENT = "budget-spent"
     MIN_AVAILABLE = "min-available"
+    COMMON_CAUSE = "common-cause"
+    CAUSE_FORBIDS = "cause-forbids"
     PAUSED = "paused"
     CHANGE_IN_PROGRESS = "change-in-progress"
     EVIDENCE_PENDING = "evidence-pending"
@@ -35,6 +37,8 @@ MEANINGS: dict[Reason, str] = {
     Reason.COOLDOWN: "this member was remediated less than limits.cooldown ago",
     Reason.BUDGET_SPENT: "limits.restarts allows no further restart in this span of time",
     Reason.MIN_AVAILABLE: "too few other members would be left to serve (limits.minAvailable)",
+    Reason.COMMON_CAUSE: "several members or targets wait for one peer: restarts make its comeback harder",
+    Reason.CAUSE_FORBIDS: "the cause is one that this act does not remove, or makes worse",
     Reason.PAUSED: "somebody paused lastack; the pause has a reason and may have an end",
     Reason.CHANGE_IN_PROGRESS: "somebody is changing this member right now: a queued job, or daemon-reload is due",
     Reason.EVIDENCE_PENDING: "nothing disruptive before the evidence is stored, or its bounded wait is over",

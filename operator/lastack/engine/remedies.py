@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from lastack.engine import actions, findings, samples
+from lastack.engine import actions, causes, findings, samples
 from lastack.policy import sysctls, valid, vocabulary
 
 _Code = vocabulary.DiagnosisCode
@@ -38,6 +38,10 @@ _DESTROY: dict[_Code, str] = {
     _Code.HANDLER_STALL: "destroying the CLOSE_WAIT sockets wipes the symptom: the handlers stand as before",
     _Code.FD_LEAK: "destroying the CLOSE_WAIT sockets wipes the rows: the files stay open",
 }
+_UNHOOKS = (
+    "stuckOutbound: the threads that wait for {peer} get an error at once and go on, without a restart; they wait "
+    "again if it still does not answer"
+)
 _BY_HAND: dict[_Code, tuple[tuple[str, str], ...]] = {
     _Code.FD_EXHAUSTION: (
         (
@@ -78,10 +82,15 @@ def advise(finding: findings.Finding, window: samples.Window | None) -> findings
     can: list[findings.Remedy] = []
     cannot: list[findings.Remedy] = []
     restart, why = _RESTART[finding.code]
-    (can if restart else cannot).append(findings.Remedy(vocabulary.ActionKind.ROLLING_RESTART, why))
+    cause = finding.cause
+    never = causes.RESTART_NEVER_HELPS.get(cause.kind) if cause is not None else None
+    restarted = findings.Remedy(vocabulary.ActionKind.ROLLING_RESTART, never or why)
+    (can if restart and never is None else cannot).append(restarted)
+    if cause is not None and cause.kind is vocabulary.CauseKind.DOWNSTREAM and cause.peer is not None:
+        can.append(findings.Remedy(vocabulary.ActionKind.SOCKET_DESTROY, _UNHOOKS.format(peer=cause.peer)))
+    elif finding.code in _DESTROY:
+        cannot.append(findings.Remedy(vocabulary.ActionKind.SOCKET_DESTROY, _DESTROY[finding.code]))
     can += [findings.Remedy(name, why) for name, why in _BY_HAND.get(finding.code, ())]
-    if finding.code in _DESTROY:
-        cannot.append(findings.Remedy("socketDestroy", _DESTROY[finding.code]))
     state = (
         sysctls.SysctlState() if window is None else _state(window.last.namespace, window.last.listener.limit)
     )
@@ -108,7 +117,7 @@ def advise_outbound(finding: findings.Finding, namespace: samples.NamespaceSampl
             "an idle time-out below that of the server, or a look at the connection before it is used again",
         ),
         findings.Remedy(
-            "socketDestroy",
+            vocabulary.ActionKind.SOCKET_DESTROY,
             "ends what the server has ended long ago; the pool finds those connections broken when it touches them, "
             "and until then their files stay open",
         ),
@@ -130,7 +139,7 @@ def why_not(
     stage: valid.Stage, code: _Code, namespace: samples.NamespaceSample | None, finding: findings.Finding
 ) -> str:
     """Why a stage that is for other diagnoses would not help here: a sentence for the refusal."""
-    meant = ", ".join(sorted(stage.when))
+    meant = ", ".join(sorted(stage.when.diagnoses))
     if isinstance(stage.action, valid.SysctlTuning) and namespace is not None:
         whys = [
             f"{name}: {sysctl_help(name, finding, namespace, value).why}"

@@ -7,6 +7,7 @@ from lastack import quantities
 from lastack.engine import (
     actions,
     censuses,
+    commons,
     drafts,
     facts,
     gathering,
@@ -28,22 +29,27 @@ def replace(draft: drafts.Draft, stage: valid.Stage, action: valid.RollingRestar
         rung = _follow(draft, stage, action, record)
         if rung is not None:
             return rung
+    holding = _held_in_common(draft, stage)
+    meant = rungs.applicable(draft, stage)
     todo = [
         (member, judged)
-        for member, judged in rungs.applicable(draft, stage)
-        if not _was_tried(draft, stage, member) and not _in_vain(draft, stage, judged)
+        for member, judged in meant.members
+        if member.name not in holding
+        and not _was_tried(draft, stage, member)
+        and not _in_vain(draft, stage, judged)
     ]
     for member, judged in todo:
         spent = _spent(draft, stage, member, judged)
         if spent is not None:
             return rungs.Rung(rungs.Standing.FAILED, spent)
     # What holds one member need not hold the next: a young leak must not keep a stalled server waiting.
-    held = []
+    held = list(meant.waiting)
     for member, _ in todo:
         refusal = _begin(draft, stage, action, member)
         if refusal is None:
             return rungs.Rung(rungs.Standing.WORKING, f"{member.name} is being replaced")
         held.append(refusal.text)
+    held += [f"{common.peer} is waited for by several" for common in holding.values()]
     if held:
         return rungs.Rung(rungs.Standing.WORKING, held[0])
     own = [
@@ -59,6 +65,19 @@ def replace(draft: drafts.Draft, stage: valid.Stage, action: valid.RollingRestar
     if simulated:
         return rungs.Rung(rungs.Standing.DONE, "every sick member would have been replaced")
     return rungs.Rung(rungs.Standing.SKIPPED, "a restart is not for what is wrong")
+
+
+def _held_in_common(draft: drafts.Draft, stage: valid.Stage) -> dict[actions.MemberName, commons.Common]:
+    """The sick members that wait for a peer for which others wait, too; that is on record, whatever `when` says."""
+    shared = commons.found(draft)
+    holding = {
+        member.name: common
+        for member, judged in rungs.sick_now(draft)
+        if (common := commons.holding(draft, shared, judged)) is not None
+    }
+    for common in dict.fromkeys(holding.values()):
+        commons.hold(draft, stage, common)
+    return holding
 
 
 def _latest(draft: drafts.Draft, stage: valid.Stage) -> list[incidents.StepRecord]:

@@ -69,6 +69,15 @@ class Lease:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class PeerWait:
+    """A member of an open incident and the peer that its threads wait for."""
+
+    target: str
+    member: actions.MemberName
+    peer: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Standing:
     """All of it. `started` is when this run of lastack began to look (also after a resume or a gap)."""
 
@@ -77,6 +86,10 @@ class Standing:
     remediations: tuple[Remediation, ...] = ()
     pause: Pause | None = None
     leases: tuple[Lease, ...] = ()
+    waits: tuple[PeerWait, ...] = ()
+    """Of the other targets: who waits for whom."""
+    announced: frozenset[str] = frozenset()
+    """Peers of which people were told that several wait for them, by incidents of other targets that are open."""
     texts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Policy texts already in the ledger, by hash."""
     disk_full: str | None = None

@@ -166,6 +166,12 @@ CAUSE_READINGS = 3
 """A thread of a service that is stuck and that runs in three looks out of three is what it is stuck on; a machine with
 too much to do leaves no time for more looks."""
 
+CAUSE_DUMPS = 2
+"""One dump cannot tell slow from stuck; what did not move between two, seconds apart, stands still."""
+
+COMMON_WAITS = 2
+"""Two members that wait for one peer have one cause, and it is not in either of them."""
+
 CAUSE_THROTTLED_SHARE = 0.5
 """A group that was stopped in half of its periods has less processor than it wants, by far; a few are a burst."""
 
@@ -180,3 +186,9 @@ CAUSE_MEMORY_FULL_SHARE = 0.95
 
 CAUSE_CPU_SHARE = 0.9
 """A worker that uses nine tenths of a processor has no time left to wait for anything else."""
+
+SOCKET_SILENT = dt.timedelta(seconds=30)
+"""Nothing came and nothing went for so long: most callers have a time-out of 30 s or less, and this one has none."""
+
+SOCKET_AGAIN = dt.timedelta(seconds=1)
+"""A thread that still stands on the same connection after so long was not merely between two answers."""

@@ -23,14 +23,17 @@ _ENDED_WELL = frozenset({incidents.StepState.SUCCEEDED, incidents.StepState.SIMU
 
 def tune(draft: drafts.Draft, stage: valid.Stage, action: valid.SysctlTuning) -> rungs.Rung:
     """Lease what can help; with nothing that can, the rung is skipped and each refusal is on record."""
+    meant = rungs.applicable(draft, stage)
     held = [
         _lease(draft, stage, name, member, judged)
-        for member, judged in rungs.applicable(draft, stage)
+        for member, judged in meant.members
         for name in sorted(action.values)
     ]
     own = [record for record in draft.incident.steps if record.stage == stage.name]
     if any(held) or any(record.state is incidents.StepState.PLANNED for record in own):
         return rungs.Rung(_Standing.WORKING, "settings are being written")
+    if meant.waiting:
+        return rungs.Rung(_Standing.WORKING, meant.waiting[0])
     written = _written(draft, stage, action)
     if not written:
         text = "no setting of this stage could be written" if own else "no setting of this stage can help"

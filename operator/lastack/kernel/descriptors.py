@@ -12,6 +12,7 @@ from lastack.engine import samples
 from lastack.kernel import procfs
 
 _SOCKET = "socket:["
+_EPOLL = "anon_inode:[eventpoll]"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,6 +92,22 @@ def socket_at(pid: int, descriptor: int) -> int:
         return _inode_in(os.readlink(f"/proc/{pid}/fd/{descriptor}")) or 0
     except OSError:
         return 0
+
+
+def has_epoll(pid: int) -> bool | samples.Missing:
+    """Whether a process has an epoll instance, on which an event loop waits."""
+    path = f"/proc/{pid}/fd"
+    try:
+        names = os.listdir(path)
+    except OSError as problem:
+        return procfs.missing(problem, path)
+    for name in names:
+        try:
+            if os.readlink(f"{path}/{name}") == _EPOLL:
+                return True
+        except OSError:
+            continue  # closed meanwhile
+    return False
 
 
 def holders(inodes: Collection[int], pids: Iterable[int] | None = None) -> Holders:

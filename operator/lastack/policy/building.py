@@ -76,7 +76,12 @@ def _stage(stage: stages.Stage, spec: documents.Spec) -> valid.Stage:
     return valid.Stage(
         name=valid.StageName(stage.name),
         action=_action(stage),
-        when=frozenset(stage.when.diagnosis or ()),
+        when=valid.When(
+            frozenset(stage.when.diagnosis or ()),
+            frozenset(stage.when.cause or ()),
+            frozenset(stage.when.not_cause or ()),
+            stage.when.confidence,
+        ),
         settle=stage.settle,
         mode=stage.mode or spec.mode,
     )
@@ -89,5 +94,8 @@ def _action(stage: stages.Stage) -> valid.Action:
     if isinstance(stage, stages.SysctlStage):
         after = None if stage.restore is None else stage.restore.after
         return valid.SysctlTuning(dict(stage.with_.values), after, stage.with_.scope.value)
+    if isinstance(stage, stages.SocketDestroyStage):
+        chosen = stage.with_
+        return valid.SocketDestroy(chosen.sockets, tuple(chosen.peers), chosen.limit, chosen.pace)
     # A stage form that is new has other settings, and fails the type check here.
     return valid.RollingRestart(stage.with_.ready_within, stage.with_.warm_for)

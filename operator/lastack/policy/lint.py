@@ -41,7 +41,7 @@ def _stages(policy: valid.Policy) -> Iterator[tuple[findings.Path, valid.Stage]]
 
 
 def _applies_to(stage: valid.Stage, possible_codes: frozenset[Code]) -> frozenset[Code]:
-    return stage.when & possible_codes if stage.when else possible_codes
+    return stage.when.diagnoses & possible_codes if stage.when.diagnoses else possible_codes
 
 
 def _triggers(policy: valid.Policy) -> Findings:
@@ -80,8 +80,8 @@ def _reachable(policy: valid.Policy) -> Findings:
     can_be = possible(policy)
     for path, stage in _stages(policy):
         here = (*path, "when", "diagnosis")
-        if can_be and (never := stage.when - can_be):
-            all_of_it = ": no incident opens for this stage" if never == stage.when else ""
+        if can_be and (never := stage.when.diagnoses - can_be):
+            all_of_it = ": no incident opens for this stage" if never == stage.when.diagnoses else ""
             message = f"{findings.written(here)} names {_words(never)}, which no trigger raises{all_of_it}"
             yield findings.warning(here, "never-raised", f"{message}; expected a trigger that does")
 
@@ -98,8 +98,15 @@ def _something_acts(policy: valid.Policy) -> Findings:
         yield findings.warning(path, "nothing-acts", message, "until then a human gets it", of_key=True)
 
 
+_DISRUPTS: dict[type[valid.Action], str] = {
+    valid.RollingRestart: "restarts",
+    valid.SocketDestroy: "destroys sockets",
+}
+"""What a stage that disturbs the service does, as the verb of a sentence."""
+
+
 def _evidence(policy: valid.Policy) -> Findings:
-    """Before a restart there is evidence, for every diagnosis that the restart is for; after it, it is too late."""
+    """Before a disruption there is evidence, for every diagnosis that it is for; after it, it is too late."""
     can_be = possible(policy)
     dumped: frozenset[Code] | None = None
     restarted = False
@@ -110,15 +117,62 @@ def _evidence(policy: valid.Policy) -> Findings:
                 message = f"{where} takes evidence after a restart, which ends what it would see"
                 yield findings.warning(path, "late-evidence", f"{message}; expected it before the restart")
             dumped = (dumped or frozenset()) | _applies_to(stage, can_be)
-        elif isinstance(stage.action, valid.RollingRestart):
-            restarted = True
+        elif (verb := _DISRUPTS.get(type(stage.action))) is not None:
+            restarted |= isinstance(stage.action, valid.RollingRestart)
             bare = _applies_to(stage, can_be) - (dumped or frozenset())
             if dumped is None:
-                message = f"{where} restarts without evidence; expected a threadDump stage before it"
+                message = f"{where} {verb} without evidence; expected a threadDump stage before it"
                 yield findings.error(path, "no-evidence", message)
             elif bare:
-                message = f"{where} restarts on {_words(bare)}, for which no stage before it takes evidence"
+                message = f"{where} {verb} on {_words(bare)}, for which no stage before it takes evidence"
                 yield findings.warning(path, "no-evidence", f"{message}; expected a threadDump stage for it")
+
+
+def _causes(policy: valid.Policy) -> Findings:
+    """A stage that asks for a cause can be told one, and does not forbid what it asks for."""
+    for path, stage in _stages(policy):
+        when, here = stage.when, (*path, "when", "cause")
+        if not when.causes:
+            continue
+        if both := when.causes & when.not_causes:
+            message = f"{findings.written(here)} and notCause both name {', '.join(sorted(both))}"
+            yield findings.error(here, "stage-never-runs", f"{message}; expected each in one of them")
+        applies = _applies_to(stage, possible(policy))
+        if applies and not applies & vocabulary.CAUSED:
+            message = f"{findings.written(here)} asks for a cause, and none is sought for {_words(applies)}"
+            expected = f"a stage for {_words(vocabulary.CAUSED)}, or no cause"
+            yield findings.error(here, "stage-never-runs", f"{message}; expected {expected}")
+        dumps = any(isinstance(one.action, valid.ThreadDump) for one in policy.stages)
+        if when.confidence is not vocabulary.Confidence.LOW and not dumps:
+            message = (
+                f"{findings.written(here)} asks for a cause of {when.confidence} confidence, and without a dump every "
+                "cause is of low confidence"
+            )
+            yield findings.error(here, "stage-never-runs", f"{message}; expected a threadDump stage")
+
+
+def _sockets(policy: valid.Policy) -> Findings:
+    """A stage that destroys sockets has some to destroy, and does more than to wipe a symptom."""
+    for path, stage in _stages(policy):
+        action = stage.action
+        if not isinstance(action, valid.SocketDestroy):
+            continue
+        settings: findings.Path = (*path, "with")
+        if action.sockets is vocabulary.SocketKind.STUCK_OUTBOUND and not action.peers:
+            message = (
+                f"{findings.written(settings)} has no peers: what a policy does not name is never destroyed"
+            )
+            expected = "peers, each with its port, like 10.9.0.7:7000"
+            yield findings.error(settings, "stage-never-runs", f"{message}; expected {expected}", of_key=True)
+        elif action.sockets is not vocabulary.SocketKind.STUCK_OUTBOUND:
+            here = (*settings, "sockets")
+            message = (
+                f"{findings.written(here)} is {action.sockets}: that wipes the symptom, frees no file and no "
+                "place in the queue, and leaves the outage as it is"
+            )
+            yield findings.warning(
+                here, "wipes-the-symptom", f"{message}; expected stuckOutbound, or no such stage"
+            )
 
 
 def _dumps_fit(policy: valid.Policy) -> Findings:
@@ -227,6 +281,8 @@ _CHECKS: tuple[Callable[[valid.Policy], Findings], ...] = (
     _reachable,
     _something_acts,
     _evidence,
+    _causes,
+    _sockets,
     _dumps_fit,
     _tunings,
     _safety,

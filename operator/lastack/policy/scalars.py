@@ -7,12 +7,13 @@ names it as the field's type.
 import dataclasses
 import datetime as dt
 import enum
+import ipaddress
 import re
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from lastack import quantities
-from lastack.policy import problems
+from lastack.policy import problems, valid
 
 T = TypeVar("T")
 E = TypeVar("E", bound=enum.StrEnum)
@@ -224,6 +225,43 @@ UNIT = text(
 )
 
 PROBE_PATH = text("a path that starts with /, like /health", r"/[!-~]*", longest=1024)
+
+_PORTS = range(1, 65_536)
+
+
+def _peer(raw: object, expected: str) -> valid.Peer:
+    """An address is written in many ways; what is compared with the kernel's words is in its way."""
+    found = _text(raw, expected)
+    bracketed = re.fullmatch(r"\[([^\]]*)\](?::([0-9]{1,5}))?", found)
+    bare = re.fullmatch(r"([^:]+)(?::([0-9]{1,5}))?", found)
+    parts = bracketed or bare
+    try:
+        address = ipaddress.ip_address(parts[1] if parts else found)
+    except ValueError:
+        hint = "a name has several addresses, which change: write each" if bare else ""
+        raise BadValue(f"is {problems.quoted(found)}", expected, hint=hint) from None
+    port = int(parts[2]) if parts and parts[2] else None
+    if port is not None and port not in _PORTS:
+        raise BadValue(f"has port {port}", "a port from 1 to 65535", code="out-of-range")
+    mapped = getattr(address, "ipv4_mapped", None)
+    return valid.Peer(str(mapped or address), port)
+
+
+PEER = Reader("an address and a port, like 10.9.0.7:7000 or [2001:db8::7]:7000, or an address alone", _peer)
+
+
+def _pace(raw: object, expected: str) -> quantities.Rate:
+    found = _text(raw, expected)
+    try:
+        pace = quantities.rate(found)
+    except ValueError:
+        raise BadValue(f"is {problems.quoted(found)}", expected) from None
+    if not 0 < pace.per_second <= 1000:
+        raise BadValue(f"is {problems.quoted(found)}", "more than 0, and at most 1000/s", code="out-of-range")
+    return pace
+
+
+PACE = Reader("a rate, like 5/s", _pace)
 
 _SYSCTL_VALUE = re.compile(r"-?[0-9]{1,19}(?:[ \t]+-?[0-9]{1,19})*")
 

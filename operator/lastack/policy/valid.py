@@ -145,16 +145,70 @@ class RollingRestart:
     warm_for: dt.timedelta
 
 
-Action = ThreadDump | SysctlTuning | RollingRestart
+@dataclasses.dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of a connection: an address as the kernel prints it (no brackets), and a port or None for any."""
+
+    address: str
+    port: int | None
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return host if self.port is None else f"{host}:{self.port}"
+
+    def matches(self, peer: str) -> bool:
+        """Whether "ADDRESS:PORT" (IPv6 in brackets) is this peer."""
+        host, _, port = peer.rpartition(":")
+        return host.strip("[]") == self.address and self.port in {None, int(port)}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SocketDestroy:
+    """Sockets of sick members, at most `limit` of a member in an incident, `pace` of them a second.
+
+    Of STUCK_OUTBOUND only those to `peers`: none when it is empty. Of the CLOSE_WAIT kinds empty means any.
+    """
+
+    sockets: vocabulary.SocketKind
+    peers: tuple[Peer, ...]
+    limit: int
+    pace: quantities.Rate
+
+    def allows(self, peer: str) -> bool:
+        """Whether the policy names this peer ("ADDRESS:PORT")."""
+        if not self.peers:
+            return self.sockets is not vocabulary.SocketKind.STUCK_OUTBOUND
+        return any(each.matches(peer) for each in self.peers)
+
+
+Action = ThreadDump | SysctlTuning | SocketDestroy | RollingRestart
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class When:
+    """Which sick members a stage is for. An empty set says nothing; what `not_causes` names is never meant.
+
+    `confidence` is the least of the diagnosis and, where `causes` names some, of the cause.
+    """
+
+    diagnoses: frozenset[vocabulary.DiagnosisCode] = frozenset()
+    causes: frozenset[vocabulary.CauseKind] = frozenset()
+    not_causes: frozenset[vocabulary.CauseKind] = frozenset()
+    confidence: vocabulary.Confidence = vocabulary.Confidence.LOW
+
+    @property
+    def asks_for_cause(self) -> bool:
+        """Whether it cannot be told without the cause."""
+        return bool(self.causes or self.not_causes)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stage:
-    """One step of the ladder. `when` empty means any diagnosis. `settle` is waited after acting, before judging."""
+    """One step of the ladder. `settle` is waited after acting, before judging."""
 
     name: StageName
     action: Action
-    when: frozenset[vocabulary.DiagnosisCode]
+    when: When
     settle: dt.timedelta
     mode: vocabulary.Mode
 

@@ -18,7 +18,18 @@ class ActionKind(enum.StrEnum):
 
     THREAD_DUMP = "threadDump"
     SYSCTL = "sysctl"
+    SOCKET_DESTROY = "socketDestroy"
     ROLLING_RESTART = "rollingRestart"
+
+
+class SocketKind(enum.StrEnum):
+    """Which sockets of a member a socketDestroy stage may destroy."""
+
+    STUCK_OUTBOUND = "stuckOutbound"
+    CLOSE_WAIT_QUEUED = "closeWait.queued"
+    CLOSE_WAIT_UNREAD = "closeWait.unread"
+    CLOSE_WAIT_HELD = "closeWait.held"
+    CLOSE_WAIT_OUTBOUND = "closeWait.outbound"
 
 
 class DiagnosisCode(enum.StrEnum):
@@ -66,6 +77,10 @@ class CauseKind(enum.StrEnum):
     STOPPED = "stopped"
     CLIENT = "client"
     UNKNOWN = "unknown"
+
+
+CAUSED = frozenset({DiagnosisCode.ACCEPT_STALL, DiagnosisCode.HANDLER_STALL, DiagnosisCode.OVERLOAD})
+"""Against these a restart helps or harms by their cause, which is sought for no others."""
 
 
 class SignalName(enum.StrEnum):

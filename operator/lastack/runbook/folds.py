@@ -68,12 +68,23 @@ class Folded:
         """What holds now, of one target or of all; `disk_full` is what the store says about its room."""
         restarts = [r for key, kept in self.restarts.items() if target in (None, key[0]) for r in kept]
         remediations = [r for key, r in self.remediations.items() if target in (None, key[0])]
+        others = [
+            told.incident
+            for told in self.told.values()
+            if told.incident.closed_at is None and told.incident.target != target
+        ]
         return standings.Standing(
             started=self.started or now,
             restarts=tuple(restarts),
             remediations=tuple(remediations),
             pause=self.pause if self.pause and self.pause.holds(now.wall) else None,
             leases=tuple(self.leases.values()),
+            waits=tuple(
+                standings.PeerWait(incident.target, member, peer)
+                for incident in others
+                for member, peer in incident.waits.items()
+            ),
+            announced=frozenset[str]().union(*(incident.announced for incident in others)),
             texts=self.texts,
             disk_full=disk_full,
         )

@@ -9,6 +9,7 @@ from lastack.engine import incidents
 from lastack.policy import vocabulary
 
 _Code = vocabulary.DiagnosisCode
+_Cause = vocabulary.CauseKind
 
 TASKS: Mapping[_Code, tuple[str, ...]] = {
     _Code.ACCEPT_STALL: (
@@ -55,10 +56,29 @@ BY_OUTCOME: Mapping[incidents.OutcomeCode | None, str | None] = {
 }
 
 
-def tasks(diagnosis: _Code, outcome: incidents.OutcomeCode | None, frames: tuple[str, ...]) -> list[str]:
+BY_CAUSE: Mapping[_Cause, str | None] = {
+    _Cause.LOCK: "Find out who holds the lock for so long: the dumps name the owner where the runtime tells it.",
+    _Cause.DOWNSTREAM: "Look at the service that they wait for: the sickness is over there, and comes back from there.",
+    _Cause.POOL: "Find out who keeps the connections of the pool: a larger pool helps only when they come back.",
+    _Cause.CPU: "Profile the place above: it computes, and waits for nobody.",
+    _Cause.THROTTLED: "Raise the processor quota of its control group, or take work away: a restart keeps the quota.",
+    _Cause.MEMORY: "Raise the memory limit of its control group, or find what grows: a restart keeps the limit.",
+    _Cause.STOPPED: "Find out who stopped the process (a signal, a debugger), and whether it is meant.",
+    _Cause.CLIENT: "Give answers to slow clients a time-out, or put a proxy that buffers in front.",
+    _Cause.UNKNOWN: None,
+}
+
+
+def tasks(
+    diagnosis: _Code,
+    cause: _Cause | None,
+    outcome: incidents.OutcomeCode | None,
+    frames: tuple[str, ...],
+) -> list[str]:
     """Sentences for a human, the most urgent first; Markdown, with `frames` escaped already."""
     first = BY_OUTCOME[outcome]
     found = [first] if first else []
     if frames:
         found.append(f"Begin at {', '.join(frames)}: that is where the threads stood still.")
-    return [*found, *TASKS[diagnosis]]
+    why = BY_CAUSE[cause] if cause is not None else None
+    return [*found, *([why] if why else []), *TASKS[diagnosis]]

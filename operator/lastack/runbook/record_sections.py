@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from lastack import quantities
 from lastack.engine import facts, incidents, instants, outcomes
+from lastack.policy import vocabulary
 from lastack.runbook import entries, handovers, markdown
 
 Entries = Sequence[entries.Entry]
@@ -203,9 +204,12 @@ def left(news: Entries, incident: incidents.Incident) -> list[str]:
         for entry in news
         if isinstance(frame := entry.fact.data.get("frame"), str) and entry.fact.kind is Kind.EVIDENCE_STORED
     )
-    lines = [f"- {task}" for task in handovers.tasks(incident.diagnosis, incident.outcome, tuple(frames))]
-    page = f"- More on this disease: [{incident.diagnosis}](../runbooks/{incident.diagnosis}.md)"
-    return ["## What is left for a human", "", *lines, page]
+    tasks = handovers.tasks(incident.diagnosis, incident.cause, incident.outcome, tuple(frames))
+    lines = [f"- {task}" for task in tasks]
+    lines.append(f"- More on this disease: [{incident.diagnosis}](../runbooks/{incident.diagnosis}.md)")
+    if incident.cause not in {None, vocabulary.CauseKind.UNKNOWN}:
+        lines.append(f"- More on its cause: [{incident.cause}](../runbooks/{incident.cause}.md)")
+    return ["## What is left for a human", "", *lines]
 
 
 def check(news: Entries, incident: incidents.Incident) -> list[str]:

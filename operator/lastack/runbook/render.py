@@ -58,12 +58,17 @@ def _head(news: Sequence[entries.Entry], incident: incidents.Incident) -> list[s
         "",
         f"- **Outcome**: {_outcome(news, incident)}",
         f"- **Time**: {begun} {until}",
-        f"- **Disease**: {incident.diagnosis}{_confidence(news)}, cause {incident.cause or 'not sought'}",
+        f"- **Disease**: {incident.diagnosis}{_confidence(news)}, cause {_cause(incident)}",
         f"- **Sick members**: {members}",
         f"- **Changed by lastack**: {_changes(news, incident)}",
         f"- **Policy**: {policy}",
         f"- **Incident**: {markdown.code(incident.id)}",
     ]
+
+
+def _cause(incident: incidents.Incident) -> str:
+    peers = ", ".join(markdown.code(peer) for peer in dict.fromkeys(incident.waits.values()))
+    return f"{incident.cause or 'not sought'}{f' ({peers})' if peers else ''}"
 
 
 def _ending(incident: incidents.Incident) -> str:
@@ -121,6 +126,18 @@ def _changes(news: Sequence[entries.Entry], incident: incidents.Incident) -> str
     said = []
     if replaced:
         said.append(f"replaced {', '.join(replaced)}")
+    destroyed = [row for entry in news for row in _destroyed(entry.fact)]
+    if destroyed:
+        peers = ", ".join(markdown.code(peer) for peer in dict.fromkeys(destroyed))
+        count = f"{len(destroyed)} connection{'' if len(destroyed) == 1 else 's'}"
+        said.append(f"destroyed {count} to {peers}")
     if written:
         said.append(f"leased {', '.join(written)}")
     return "; ".join(said) or "nothing"
+
+
+def _destroyed(fact: facts.Fact) -> list[str]:
+    """The peers of the connections that an act destroyed, one for each."""
+    rows = fact.data.get("destroyed")
+    found = rows if isinstance(rows, tuple) else ()
+    return [str(row.get("peer")) for row in found if isinstance(row, Mapping)]

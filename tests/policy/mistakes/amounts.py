@@ -4,16 +4,90 @@ from tests.policy.mistakes import Case
 
 CASES = [
     Case(
-        "a cause",
+        "a cause that there is not",
         [
-            ("when: {diagnosis: [backlog-too-small]}", "when: {cause: [lock]}"),
+            ("when: {diagnosis: [backlog-too-small]}", "when: {cause: [deadlock]}"),
         ],
         [
             (
-                "not-supported-yet",
+                "bad-value",
                 (
-                    "18:14: error: spec.stages[1].when.cause is known but not supported by this version; "
-                    "expected it left out"
+                    '18:22: error: spec.stages[1].when.cause[0] is "deadlock"; expected lock, downstream, pool, cpu, '
+                    "throttled, memory, stopped, client or unknown (did you mean lock?)"
+                ),
+            ),
+        ],
+    ),
+    Case(
+        "peers that are none",
+        [
+            (
+                "    - {name: replace, ",
+                (
+                    "    - {name: unhook, action: socketDestroy, with: {sockets: stuckOutbound, "
+                    'peers: [db.example, "10.9.0.7:70000", "[::1", 7], pace: fast, limit: 0}}\n'
+                    "    - {name: replace, "
+                ),
+            ),
+        ],
+        [
+            (
+                "bad-value",
+                (
+                    '21:84: error: spec.stages[2].with.peers[0] is "db.example"; expected an address and a port, like '
+                    "10.9.0.7:7000 or [2001:db8::7]:7000, or an address alone (a name has several addresses, which "
+                    "change: write each)"
+                ),
+            ),
+            (
+                "out-of-range",
+                (
+                    "21:96: error: spec.stages[2].with.peers[1] has port 70000; expected a port from 1 to 65535"
+                ),
+            ),
+            (
+                "bad-value",
+                (
+                    '21:114: error: spec.stages[2].with.peers[2] is "[::1"; expected an address and a port, like '
+                    "10.9.0.7:7000 or [2001:db8::7]:7000, or an address alone"
+                ),
+            ),
+            (
+                "wrong-type",
+                (
+                    "21:122: error: spec.stages[2].with.peers[3] is the number 7; expected an address and a port, like "
+                    "10.9.0.7:7000 or [2001:db8::7]:7000, or an address alone"
+                ),
+            ),
+            (
+                "bad-value",
+                ('21:132: error: spec.stages[2].with.pace is "fast"; expected a rate, like 5/s'),
+            ),
+            (
+                "out-of-range",
+                (
+                    "21:145: error: spec.stages[2].with.limit is the number 0; expected a number from 1 to 1000"
+                ),
+            ),
+        ],
+    ),
+    Case(
+        "a pace of nothing",
+        [
+            (
+                "    - {name: replace, ",
+                (
+                    "    - {name: unhook, action: socketDestroy, with: {sockets: stuckOutbound, "
+                    'peers: ["2001:db8::7", "[::ffff:10.9.0.7]:7000"], pace: 0/s}}\n'
+                    "    - {name: replace, "
+                ),
+            ),
+        ],
+        [
+            (
+                "out-of-range",
+                (
+                    '21:132: error: spec.stages[2].with.pace is "0/s"; expected more than 0, and at most 1000/s'
                 ),
             ),
         ],

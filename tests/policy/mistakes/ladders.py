@@ -180,8 +180,8 @@ CASES = [
             (
                 "missing-field",
                 (
-                    "15:7: error: spec.stages[0].action is missing; expected threadDump, sysctl or "
-                    "rollingRestart"
+                    "15:7: error: spec.stages[0].action is missing; expected threadDump, sysctl, "
+                    "socketDestroy or rollingRestart"
                 ),
             ),
         ],
@@ -195,8 +195,8 @@ CASES = [
             (
                 "bad-value",
                 (
-                    '21:31: error: spec.stages[2].action is "restart"; expected threadDump, sysctl or '
-                    "rollingRestart (did you mean rollingRestart?)"
+                    '21:31: error: spec.stages[2].action is "restart"; expected threadDump, sysctl, '
+                    "socketDestroy or rollingRestart (did you mean rollingRestart?)"
                 ),
             ),
         ],
@@ -214,7 +214,7 @@ CASES = [
                 "not-supported-yet",
                 (
                     "21:31: error: spec.stages[2].action is backlogRaise, which is known but not "
-                    "supported by this version; expected threadDump, sysctl or rollingRestart"
+                    "supported by this version; expected threadDump, sysctl, socketDestroy or rollingRestart"
                 ),
             ),
         ],

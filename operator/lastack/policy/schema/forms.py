@@ -45,6 +45,11 @@ Diagnoses = Annotated[
     pydantic.Field(min_length=1),
 ]
 
+Causes = Annotated[
+    list[Annotated[vocabulary.CauseKind, Read(scalars.choice(vocabulary.CauseKind))]],
+    pydantic.Field(min_length=1),
+]
+
 ModeWord = Annotated[vocabulary.Mode, Read(scalars.choice(vocabulary.Mode, later=("propose",)))]
 
 

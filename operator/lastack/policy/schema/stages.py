@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from lastack.policy import scalars
+from lastack import quantities
+from lastack.policy import scalars, valid, vocabulary
 from lastack.policy.schema import forms
 
 
@@ -15,10 +16,14 @@ class When(forms.Form):
 
     diagnosis: forms.Diagnoses | None = None
     """The diagnoses that the stage is for."""
-    cause: Annotated[object, forms.LATER] = None
-    """The causes that the stage is for."""
-    not_cause: Annotated[object, forms.LATER] = None
-    """The causes that the stage is not for."""
+    cause: forms.Causes | None = None
+    """The causes that the stage is for; it waits for the evidence, which tells the cause."""
+    not_cause: forms.Causes | None = None
+    """The causes that the stage is not for, however sure they are."""
+    confidence: Annotated[vocabulary.Confidence, forms.Read(scalars.choice(vocabulary.Confidence))] = (
+        vocabulary.Confidence.LOW
+    )
+    """How sure the diagnosis has to be at least and, where `cause` is given, the cause."""
 
 
 class StageFields(forms.Form):
@@ -162,24 +167,25 @@ class BacklogRaiseStage(StageFields):
 class SocketDestroySettings(forms.Form):
     """Which sockets are destroyed."""
 
-    sockets: object = None
-    """Which kind of sockets, like stuckOutbound."""
-    peers: object = None
-    """Only sockets to these peers."""
-    limit: object = None
-    """At most so many."""
-    pace: object = None
+    sockets: Annotated[vocabulary.SocketKind, forms.Read(scalars.choice(vocabulary.SocketKind))]
+    """`stuckOutbound`: connections of the member's own on which its threads wait in vain. `closeWait.*`: those of a
+    class, which wipes the symptom and frees neither files nor places in the queue."""
+    peers: list[Annotated[valid.Peer, forms.Read(scalars.PEER)]] = pydantic.Field(default=[])
+    """Only connections to these; without any, no stuckOutbound is ever destroyed."""
+    limit: Annotated[int, forms.Read(scalars.integer(1, 1000, "a number"))] = 20
+    """At most so many of a member in one incident."""
+    pace: Annotated[quantities.Rate, forms.Read(scalars.PACE)] = quantities.Rate(5.0)
     """So many in a span of time."""
 
 
 class SocketDestroyStage(StageFields):
-    """Destroys sockets that a stuck thread waits on."""
+    """Destroys sockets, for instance those on which stuck threads wait; only after evidence, and within limits."""
 
-    action: Annotated[Literal["socketDestroy"], forms.LATER]
+    action: Literal["socketDestroy"]
     """socketDestroy"""
-    with_: SocketDestroySettings | None = None
+    with_: SocketDestroySettings
     """Which sockets are destroyed."""
-    settle: object = None
+    settle: Settle = dt.timedelta(seconds=30)
     """How long to wait after the act before it is judged."""
 
 
@@ -203,15 +209,15 @@ class QuarantineStage(StageFields):
     """How long to wait after the act before it is judged."""
 
 
-Stage = ThreadDumpStage | SysctlStage | RollingRestartStage
+Stage = ThreadDumpStage | SysctlStage | SocketDestroyStage | RollingRestartStage
 """The stages that this version has."""
 
 AnyStage = Annotated[
     ThreadDumpStage
     | SysctlStage
+    | SocketDestroyStage
     | RollingRestartStage
     | BacklogRaiseStage
-    | SocketDestroyStage
     | QuarantineStage,
     pydantic.Field(discriminator="action"),
 ]
