@@ -228,3 +228,38 @@ def test_what_is_done_to_a_process_comes_before_what_its_stacks_say() -> None:
     assert lock == member_causes.of(incident, makers.judged())
     another = makers.judged(life=actions.Incarnation("2@2"))
     assert member_causes.of(incident, another) is None
+
+
+LOCKED = findings.Cause(Cause.LOCK, "threadDump", vocabulary.Confidence.HIGH, stuck=4, of=4)
+
+
+@pytest.mark.parametrize(
+    ("code", "seen", "told", "expected"),
+    [
+        (makers.Code.HANDLER_STALL, "low", LOCKED, "medium"),
+        (makers.Code.HANDLER_STALL, "low", dataclasses.replace(LOCKED, stuck=2), "low"),
+        (makers.Code.HANDLER_STALL, "low", dataclasses.replace(LOCKED, stuck=None), "low"),
+        (
+            makers.Code.HANDLER_STALL,
+            "low",
+            dataclasses.replace(LOCKED, confidence=vocabulary.Confidence.LOW),
+            "low",
+        ),
+        (makers.Code.HANDLER_STALL, "low", None, "low"),
+        (makers.Code.HANDLER_STALL, "high", LOCKED, "high"),
+        (makers.Code.FD_LEAK, "low", LOCKED, "low"),
+    ],
+)
+def test_dumps_are_the_second_signal_of_a_handler_stall(
+    code: vocabulary.DiagnosisCode, seen: str, told: findings.Cause | None, expected: str
+) -> None:
+    """Threads that stood still say that these are no long polls; of a leak they say nothing."""
+    known = {} if told is None else {makers.A: incidents.ToldCause(makers.LIFE, told)}
+    incident = dataclasses.replace(makers.opened(), told=known)
+    found = makers.finding(code, vocabulary.Confidence(seen))
+    assert expected == member_causes.confidence(incident, makers.judged(found=[found]))
+
+
+def test_nothing_found_is_of_the_lowest_confidence() -> None:
+    """Where nothing was seen nothing is sure."""
+    assert "low" == member_causes.confidence(makers.opened(), makers.judged(found=[]))

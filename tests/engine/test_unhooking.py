@@ -117,7 +117,22 @@ def test_a_peer_that_the_policy_does_not_name_is_never_touched() -> None:
     assert ["replace a 1000@1"] == story.ward.deeds
     refused = [e.fact for e in story.of(Kind.ACTION_REFUSED) if e.fact.stage == "unhook"]
     assert ["cannot-help"] == [str(fact.reason) for fact in refused]
-    assert "they wait for 10.9.0.7:7000, with.peers names 10.9.0.8:7000" in refused[0].text
+    told = (
+        "they wait for 10.9.0.7:7000, the cause is downstream 10.9.0.7:7000 (high confidence, 4 of 4 threads)"
+    )
+    assert refused[0].text.endswith(f"{told}, with.peers names 10.9.0.8:7000")
+
+
+@pytest.mark.parametrize("cause", ["lock", "cpu"])
+def test_a_connection_that_does_not_explain_what_ails_it_is_not_touched(cause: str) -> None:
+    """Threads stand on a named peer (a bus, a long query), and the dumps say that something else is the cause."""
+    anything = makers.stage(makers.UNHOOK, when=valid.When())
+    story = hung(of=policy(stages=(makers.DUMP, anything, makers.REPLACE)))
+    story.ways.dumps_tell = {"cause": cause, "peer": None}
+    story.until_closed()
+    assert ["replace a 1000@1"] == story.ward.deeds
+    (refused,) = [e.fact.text for e in story.of(Kind.ACTION_REFUSED) if e.fact.stage == "unhook"]
+    assert f"the cause is {cause} (high confidence" in refused
 
 
 def test_without_peers_nothing_is_allowed() -> None:

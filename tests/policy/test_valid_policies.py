@@ -306,6 +306,19 @@ def test_the_origin_story_restarts_for_what_a_restart_can_help() -> None:
     assert not {Code.OVERLOAD, Code.SYN_PRESSURE} & raised
 
 
+def test_the_stage_that_the_origin_story_offers_is_valid_when_it_is_taken_in() -> None:
+    """Whoever removes the comment marks gets what the comment says, before the restart and without a complaint."""
+    text = (POLICIES / "origin.yaml").read_text(encoding="utf-8")
+    head, _, rest = text.partition("    # - name: unhook\n")
+    lines = rest.split("\n")
+    taken = [line.replace("    # ", "    ", 1) for line in lines[:4]]
+    loaded = loading.load({"p.yaml": "\n".join([head + "    - name: unhook", *taken, *lines[4:]]).encode()})
+
+    assert () == loaded.problems
+    actions = [type(stage.action) for stage in loaded.policies[0].stages]
+    assert [valid.ThreadDump, valid.SysctlTuning, valid.SocketDestroy, valid.RollingRestart] == actions
+
+
 def test_every_short_time_of_the_demo_says_what_production_would_use() -> None:
     """Nobody copies a time of the demo without being told."""
     demo = only((POLICIES / "demo.yaml").read_text(encoding="utf-8"))

@@ -91,7 +91,7 @@ def _stale(at: Situation) -> Refusal | None:
 def _low_confidence(at: Situation) -> Refusal | None:
     judged = at.judged[at.member.name]
     worst = judged.worst
-    if worst is None or worst.confidence is vocabulary.Confidence.LOW:
+    if member_causes.confidence(at.incident, judged) is vocabulary.Confidence.LOW:
         said = f"{worst.code} at low confidence" if worst else "nothing"
         return Refusal(reasons.Reason.LOW_CONFIDENCE, f"the diagnosis of {at.member.name} is {said}")
     return None

@@ -71,7 +71,9 @@ def applicable(draft: drafts.Draft, stage: valid.Stage) -> Meant:
         if worst is None:
             continue
         cause = member_causes.of(draft.incident, judged)
-        refusal = whens.mismatch(stage, worst, cause, judged.namespace)
+        refusal = whens.mismatch(
+            stage, worst, member_causes.confidence(draft.incident, judged), cause, judged.namespace
+        )
         if stage.when.asks_for_cause and _is_sought(stage, worst.code):
             gathering.give_up_waiting(draft, member)
             if draft.incident.evidence.get(member.name) != member.incarnation:

@@ -7,9 +7,11 @@ from lastack.engine import (
     actions,
     censuses,
     drafts,
+    findings,
     guards,
     incidents,
     judgements,
+    member_causes,
     reasons,
     rungs,
     samples,
@@ -67,8 +69,10 @@ def _begin(
     step_id = _step_id(draft, stage, member)
     if draft.incident.step(step_id) is not None:
         return None
-    stuck = tuple(each for each in judged.stuck if action.allows(each.peer))[: action.limit]
-    lacking = _lacking(action, judged, stuck)
+    cause = member_causes.of(draft.incident, judged)
+    stuck = tuple(each for each in judged.stuck if action.allows(each.peer) and _explains(cause, each))
+    stuck = stuck[: action.limit]
+    lacking = _lacking(action, judged, cause, stuck)
     if lacking is not None:
         refusal = guards.Refusal(reasons.Reason.CANNOT_HELP, lacking)
         draft.refuse(stage, refusal, subject=f"sockets/{member.name}", member=member.name)
@@ -86,9 +90,16 @@ def _begin(
     return None
 
 
+def _explains(cause: findings.Cause | None, stuck: stuck_sockets.StuckSocket) -> bool:
+    """Whether the connection is to the peer that ails the member: not that of a bus, though a thread stands on it."""
+    downstream = cause is not None and cause.kind is vocabulary.CauseKind.DOWNSTREAM
+    return downstream and cause is not None and cause.peer == stuck.peer
+
+
 def _lacking(
     action: valid.SocketDestroy,
     judged: judgements.Judgement,
+    cause: findings.Cause | None,
     stuck: tuple[stuck_sockets.StuckSocket, ...],
 ) -> str | None:
     """Why there is nothing to destroy; None when there is."""
@@ -97,9 +108,10 @@ def _lacking(
             return None
         peers = ", ".join(sorted({each.peer for each in judged.stuck})) or "nobody"
         allowed = ", ".join(map(str, action.peers)) or "no peer"
+        told = "unknown" if cause is None else member_causes.words(cause)
         return (
-            f"no thread of {judged.member} stands in every look on a connection to a peer that the policy allows: "
-            f"they wait for {peers}, with.peers names {allowed}"
+            f"no thread of {judged.member} stands in every look on a connection to a peer that ails it and that the "
+            f"policy allows: they wait for {peers}, the cause is {told}, with.peers names {allowed}"
         )
     signal = _SIGNALS[action.sockets]
     counts = [finding.signals.get(signal) for finding in judged.found]

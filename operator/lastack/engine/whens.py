@@ -12,10 +12,11 @@ _ORDER = tuple(vocabulary.Confidence)
 def mismatch(
     stage: valid.Stage,
     finding: findings.Finding,
+    confidence: vocabulary.Confidence,
     cause: findings.Cause | None,
     namespace: samples.NamespaceSample | None,
 ) -> guards.Refusal | None:
-    """Why the stage is not for this finding with this cause; None when it is."""
+    """Why the stage is not for this finding, of that confidence and with this cause; None when it is."""
     when = stage.when
     if when.diagnoses and finding.code not in when.diagnoses:
         text = remedies.why_not(stage, finding.code, namespace, finding)
@@ -31,7 +32,7 @@ def mismatch(
         )
         text = f"{found}; stage {stage.name} is for {_words(when.causes)}"
         return guards.Refusal(reasons.Reason.CANNOT_HELP, text)
-    unsure = [f"the diagnosis {finding.code}"] if _below(finding.confidence, when.confidence) else []
+    unsure = [f"the diagnosis {finding.code}"] if _below(confidence, when.confidence) else []
     if when.causes and cause is not None and _below(cause.confidence, when.confidence):
         unsure.append(f"the cause {cause.kind}")
     if unsure:
