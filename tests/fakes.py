@@ -14,7 +14,7 @@ from lastack import errors, ports
 from lastack.engine import actions, facts, instants, outcomes, probes, reasons, standings
 from lastack.policy import valid
 from lastack.runbook import chain, entries, folds
-from tests import wards
+from tests import ward_ports, wards
 
 
 class Killed(BaseException):
@@ -116,7 +116,7 @@ class FakeWorks:
     def __init__(self, ward: wards.Ward, ways: Ways) -> None:
         self._ward = ward
         self._ways = ways
-        self._host = wards.FakeHost(ward)
+        self._host = ward_ports.FakeHost(ward)
         self._running: dict[actions.StepId, tuple[actions.Step, dt.timedelta]] = {}
         self._ended: list[tuple[actions.Step, outcomes.Outcome]] = []
         self._asked: list[ports.ProbeRequest] = []

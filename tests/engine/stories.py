@@ -9,7 +9,7 @@ from lastack import errors, loop, ports
 from lastack.engine import facts, incidents, standings
 from lastack.policy import valid
 from lastack.runbook import chain, entries, folds
-from tests import fakes, wards
+from tests import fakes, ward_ports, wards
 from tests.engine import makers
 
 Kind = facts.FactKind
@@ -39,7 +39,7 @@ class Story:
         """A new lastack over what is on the disk; the one before is forgotten, as a killed process is."""
         self.source = fakes.FakePolicies(*self.policies)
         self.works = fakes.FakeWorks(self.ward, self.ways)
-        self.sampler = wards.FakeSampler(self.ward)
+        self.sampler = ward_ports.FakeSampler(self.ward)
         self.ledger = fakes.MemoryLedger(self.disk)
         self.loop = loop.Loop(
             loop.World(
@@ -59,7 +59,7 @@ class Story:
     def _host(self, target: valid.Target) -> ports.ServiceHost:
         if self.unfound is not None:
             raise errors.NotReachable(self.unfound)
-        return wards.FakeHost(self.ward)
+        return ward_ports.FakeHost(self.ward)
 
     def put(self, *policies: valid.Policy) -> None:
         """Put another set in force."""

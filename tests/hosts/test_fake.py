@@ -9,7 +9,7 @@ import pytest
 from lastack import ports
 from lastack.engine import actions
 from lastack.policy import valid
-from tests import wards
+from tests import ward_ports, wards
 from tests.contracts import service_host_contract
 
 
@@ -26,7 +26,7 @@ class VirtualBed:
     def host(self) -> ports.ServiceHost:
         """Another instance over the same world."""
         self._clock.advance(dt.timedelta(milliseconds=250))
-        return wards.FakeHost(self._ward)
+        return ward_ports.FakeHost(self._ward)
 
     def end_by_itself(self, member: actions.MemberName) -> None:
         """It ends and stays down."""
