@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from lastack.engine import actions, facts, findings, incidents, member_causes
+from lastack.engine import actions, facts, findings, member_causes, told_causes
 from lastack.policy import valid, vocabulary
 from tests import wards
 from tests.engine import makers, stories
@@ -221,7 +221,7 @@ def test_what_is_done_to_a_process_comes_before_what_its_stacks_say() -> None:
     """A stopped process waits for whoever stopped it, wherever its threads stood."""
     stopped = findings.Cause(Cause.STOPPED, "processState", vocabulary.Confidence.LOW)
     lock = findings.Cause(Cause.LOCK, "threadDump", vocabulary.Confidence.HIGH)
-    told = {makers.A: incidents.ToldCause(makers.LIFE, lock)}
+    told = {makers.A: told_causes.ToldCause(makers.LIFE, lock)}
     incident = dataclasses.replace(makers.opened(), told=told)
     seen = dataclasses.replace(makers.finding(), cause=stopped)
     assert stopped == member_causes.of(incident, makers.judged(found=[seen]))
@@ -254,7 +254,7 @@ def test_dumps_are_the_second_signal_of_a_handler_stall(
     code: vocabulary.DiagnosisCode, seen: str, told: findings.Cause | None, expected: str
 ) -> None:
     """Threads that stood still say that these are no long polls; of a leak they say nothing."""
-    known = {} if told is None else {makers.A: incidents.ToldCause(makers.LIFE, told)}
+    known = {} if told is None else {makers.A: told_causes.ToldCause(makers.LIFE, told)}
     incident = dataclasses.replace(makers.opened(), told=known)
     found = makers.finding(code, vocabulary.Confidence(seen))
     assert expected == member_causes.confidence(incident, makers.judged(found=[found]))

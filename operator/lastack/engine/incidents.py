@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-from lastack.engine import actions, facts, findings, instants, ladder, reasons, thresholds
+from lastack.engine import actions, facts, instants, ladder, reasons, told_causes
 from lastack.policy import valid, vocabulary
 
 
@@ -66,14 +66,6 @@ class Held:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class ToldCause:
-    """What the dumps of one life of a member say its stuck threads wait for."""
-
-    life: actions.Incarnation
-    cause: findings.Cause
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Incident:
     """One target's trouble from suspicion to its end.
 
@@ -104,7 +96,7 @@ class Incident:
     """The members that were raised when the incident was opened."""
     settled: int = -1
     """The highest stage whose acts are over: tried once, it is not tried again."""
-    told: Mapping[actions.MemberName, ToldCause] = dataclasses.field(default_factory=dict)
+    told: Mapping[actions.MemberName, told_causes.ToldCause] = dataclasses.field(default_factory=dict)
     """Causes that dumps have told; never `unknown`."""
     announced: frozenset[str] = frozenset()
     """Peers of which this incident told people that several wait for them."""
@@ -253,36 +245,11 @@ def _evidenced(incident: Incident, fact: facts.Fact) -> Incident:
     record = incident.step(fact.action_id) if fact.action_id else None
     life = record.expected if record else incident.lives.get(fact.member, actions.Incarnation(""))
     changed = dataclasses.replace(incident, evidence={**incident.evidence, fact.member: life})
-    cause = _told(fact)
+    cause = told_causes.of(fact)
     if cause is None:
         return changed
-    told = {**incident.told, fact.member: ToldCause(life, cause)}
+    told = {**incident.told, fact.member: told_causes.ToldCause(life, cause)}
     return _caused(dataclasses.replace(changed, told=told), fact)
-
-
-def _told(fact: facts.Fact) -> findings.Cause | None:
-    """The cause that the dumps of an evidence.stored tell; None when they tell none.
-
-    As sure as it has signs: that they stood still between two dumps, and that they are most of the workers.
-    """
-    data = fact.data
-    kind, dumps, stuck, of = data.get("cause"), data.get("dumps"), data.get("stuck"), data.get("of")
-    if not isinstance(kind, str) or kind == vocabulary.CauseKind.UNKNOWN:
-        return None
-    peer, frame = data.get("peer"), data.get("frame")
-    several = isinstance(dumps, int) and dumps >= thresholds.CAUSE_DUMPS
-    most = isinstance(stuck, int) and isinstance(of, int) and 2 * stuck > of
-    signs = int(several) + int(most)
-    confidence = tuple(vocabulary.Confidence)[signs]
-    return findings.Cause(
-        kind=vocabulary.CauseKind(kind),
-        source="threadDump",
-        confidence=confidence,
-        peer=peer if isinstance(peer, str) else None,
-        frame=frame if isinstance(frame, str) else None,
-        stuck=stuck if isinstance(stuck, int) else None,
-        of=of if isinstance(of, int) else None,
-    )
 
 
 def _verified(incident: Incident, fact: facts.Fact) -> Incident:
