@@ -1,0 +1,214 @@
+"""Dead sockets of processes: connections that are over, are in no table, and are still open. Called by sampler.
+
+To find them takes a walk over all open files of a process and a question to each socket that is in no table. So it is
+done where there can be many, at a deep look and else once a minute; between, what was found is confirmed by a readlink
+each.
+"""
+
+import dataclasses
+import datetime as dt
+import time
+from array import array
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from lastack.engine import instants, samples
+from lastack.kernel import dead_sockets, descriptors, net_counters
+from lastack.sensors import listeners
+
+WORTH_A_WALK = 20
+"""Open files of a process, and sockets in no table, below which nobody asks: no leak is named with fewer."""
+_EVERY = dt.timedelta(minutes=1)
+_SHARE_OF_TIME = 200
+"""A walk that took long is followed by at least so many times as long without one."""
+_MOST_FOLLOWED = 10_000
+"""More dead sockets of one process tell nothing new."""
+_MOST_PROCESSES = 1024
+"""Beyond so many remembered processes all are forgotten, so that memory stays flat."""
+_NO_CALL = samples.Missing(
+    "this kernel lets nobody ask what became of them (pidfd_getfd)", "needs kernel 5.6"
+)
+
+Processes = Mapping[samples.Pid, samples.ProcessSample]
+_Row = tuple[int, int, int, str]
+"""Inode, unread bytes, age in ms, peer as ADDRESS:PORT."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Dead:
+    """What is known of processes at one look; one that was not asked is nowhere.
+
+    `inbound` is by process and cookie of the listener, `outbound` by process.
+    """
+
+    counts: Mapping[samples.Pid, int | samples.Missing]
+    inbound: Mapping[tuple[samples.Pid, int], tuple[_Row, ...]]
+    outbound: Mapping[samples.Pid, tuple[_Row, ...]]
+
+    def count(self, pid: samples.Pid) -> int | samples.Missing:
+        """ProcessSample.dead of a process."""
+        return self.counts.get(pid, samples.NOT_WALKED)
+
+    def of_listener(
+        self, cookie: int, pids: Collection[samples.Pid]
+    ) -> samples.DeadSockets | samples.Missing:
+        """What came through a listener and is open in one of the processes; what several share counts once."""
+        asked = [self.counts[pid] for pid in pids if pid in self.counts]
+        missing = next((each for each in asked if isinstance(each, samples.Missing)), None)
+        if not asked or missing is not None:
+            return missing or samples.NOT_WALKED
+        rows = {row[0]: row for pid in pids for row in self.inbound.get((pid, cookie), ())}
+        return columns(rows.values())
+
+    def of_client(self, pid: samples.Pid) -> tuple[samples.DeadSockets | samples.Missing, tuple[str, ...]]:
+        """What a process made itself, and the peer of each."""
+        count = self.count(pid)
+        if isinstance(count, samples.Missing):
+            return count, ()
+        rows = self.outbound.get(pid, ())
+        return columns(rows), tuple(peer for *_, peer in rows)
+
+
+@dataclasses.dataclass(slots=True)
+class _Walked:
+    """What the last walk over one life of a process found, less what was closed since."""
+
+    started: dt.timedelta
+    at: dt.timedelta
+    next_at: dt.timedelta
+    missing: samples.Missing | None = None
+    found: listeners.Sorted | None = None
+    """None: they could not be asked, and are few."""
+    open: dict[int, int] = dataclasses.field(default_factory=dict)
+    """Number of the row -> descriptor."""
+
+
+class DeadSocketIndex:
+    """Remembers the dead sockets of processes from look to look."""
+
+    def __init__(self, *, can_ask: bool) -> None:
+        """Take Features.pidfd_getfd."""
+        self._can_ask = can_ask
+        self._walked: dict[samples.Pid, _Walked] = {}
+
+    def look(
+        self,
+        at: instants.Now,
+        running: Processes,
+        directory: listeners.Directory,
+        list_inodes: Callable[[], Collection[int]],
+        *,
+        deep: bool,
+    ) -> Dead:
+        """Ask the processes that are due, and confirm what is known of the others.
+
+        `list_inodes` gives all sockets that are in a table of the namespace in which the calling thread stands; it is
+        asked only when somebody is due.
+        """
+        due = [process for process in running.values() if self._is_due(at, process, deep=deep)]
+        if due and _may_be_many():
+            listed = list_inodes()
+            for process in due:
+                self._walk(at, process, directory, listed)
+        counts: dict[samples.Pid, int | samples.Missing] = {}
+        inbound: dict[tuple[samples.Pid, int], tuple[_Row, ...]] = {}
+        outbound: dict[samples.Pid, tuple[_Row, ...]] = {}
+        told: set[int] = set()
+        for pid, process in sorted(running.items()):
+            walked = self._walked.get(pid)
+            if walked is None or walked.started != process.started:
+                continue
+            if walked.missing is not None:
+                counts[pid] = walked.missing
+            elif walked.found is not None:
+                _confirm(pid, walked)
+                counts[pid] = len(walked.open)
+                for cookie, rows in walked.found.by_cookie.items():
+                    inbound[pid, cookie] = tuple(_rows(walked, at, rows))
+                # A master and its workers may share one: it is the master's, which came first.
+                own = tuple(row for row in _rows(walked, at, walked.found.outbound) if row[0] not in told)
+                told.update(row[0] for row in own)
+                if own:
+                    outbound[pid] = own
+        return Dead(counts, inbound, outbound)
+
+    def _is_due(self, at: instants.Now, process: samples.ProcessSample, *, deep: bool) -> bool:
+        files = process.open_files
+        if isinstance(files, samples.Missing) or files < WORTH_A_WALK:
+            return False
+        walked = self._walked.get(process.pid)
+        return deep or walked is None or walked.started != process.started or at.steady >= walked.next_at
+
+    def _walk(
+        self,
+        at: instants.Now,
+        process: samples.ProcessSample,
+        directory: listeners.Directory,
+        listed: Collection[int],
+    ) -> None:
+        begun = time.process_time()
+        walked = _Walked(process.started, at.steady, at.steady)
+        suspects = dead_sockets.suspects(process.pid, listed)
+        if isinstance(suspects, samples.Missing):
+            # Whose descriptors cannot be seen has no open files either, and its owner says why.
+            return
+        descriptor_of = dict(list(suspects.items())[:_MOST_FOLLOWED])
+        found = dead_sockets.examine(process.pid, descriptor_of.values()) if self._can_ask else _NO_CALL
+        if not isinstance(found, samples.Missing):
+            walked.found = directory.sort(found)
+            walked.open = {row: descriptor_of[inode] for row, inode in enumerate(found.inodes)}
+        elif len(suspects) >= WORTH_A_WALK:
+            why = f"{len(suspects)} TCP sockets of it are in no table of the kernel: {found.why}"
+            walked.missing = samples.Missing(why, found.fix)
+        cost = dt.timedelta(seconds=time.process_time() - begun)
+        walked.next_at = at.steady + max(_EVERY, cost * _SHARE_OF_TIME)
+        if len(self._walked) >= _MOST_PROCESSES:
+            self._walked.clear()
+        self._walked[process.pid] = walked
+
+
+def columns(rows: Iterable[_Row]) -> samples.DeadSockets:
+    """The rows as columns."""
+    inodes, unread, ages = array("I"), array("I"), array("I")
+    for inode, size, age, _ in rows:
+        inodes.append(inode)
+        unread.append(size)
+        ages.append(age)
+    return samples.DeadSockets(inodes, unread, ages)
+
+
+def _may_be_many() -> bool:
+    """False where the kernel's counts prove that hardly a socket of this namespace is in no table.
+
+    Two bounds, and the smaller one holds: of all sockets of the namespace those of TCP that are in a table are taken
+    away, and likewise of all TCP sockets of the machine. Unix sockets count in the first, other namespaces in the
+    second, so that neither is tight everywhere.
+    """
+    counts = net_counters.sockets_in_use("thread-self")
+    if isinstance(counts, samples.Missing) or "TCP.inuse" not in counts:
+        return True
+    listed = counts["TCP.inuse"] + counts.get("TCP6.inuse", 0)
+    bounds = [counts[name] - listed for name in ("sockets.used", "TCP.alloc") if name in counts]
+    return not bounds or min(bounds) >= WORTH_A_WALK
+
+
+def _confirm(pid: samples.Pid, walked: _Walked) -> None:
+    """Forget what was closed since: its descriptor is free, or something else."""
+    found = walked.found
+    if found is not None:
+        walked.open = {
+            row: descriptor
+            for row, descriptor in walked.open.items()
+            if descriptors.still_holds(pid, descriptor, found.table.inodes[row])
+        }
+
+
+def _rows(walked: _Walked, at: instants.Now, rows: Iterable[int]) -> Iterable[_Row]:
+    """Those of the rows that are open still, as old as they are now."""
+    if walked.found is None:
+        return
+    table = walked.found.table
+    more_ms = int((at.steady - walked.at).total_seconds() * 1000)
+    for row in rows:
+        if row in walked.open:
+            age = min(table.last_data_recv_ms.values[row], table.last_data_sent_ms.values[row])
+            yield table.inodes[row], table.rqueues[row], age + more_ms, table.peer(row)

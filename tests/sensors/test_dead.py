@@ -1,0 +1,265 @@
+"""Dead sockets in a look: whose they are, who is asked and how often, and what is said where nobody can be asked."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import datetime as dt
+import socket
+import struct
+from collections.abc import Iterator
+
+from lastack import ports
+from lastack.engine import samples
+from lastack.kernel import clocks, features, sock_diag
+from lastack.sensors import dead, listeners, sampler
+from tests import waiting
+from tests.sensors import given
+
+MANY = dead.WORTH_A_WALK + 5
+
+
+def reset(end: socket.socket) -> None:
+    """Close it so that the other side is reset."""
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 0))
+    end.close()
+
+
+@dataclasses.dataclass(slots=True)
+class Keeper:
+    """A service of this process that forgets to close what it accepted, and what it made itself."""
+
+    service: given.Service
+    accepted: list[socket.socket] = dataclasses.field(default_factory=list)
+    made: list[socket.socket] = dataclasses.field(default_factory=list)
+
+    def lose_client(self) -> None:
+        """One more that it accepted is over."""
+        client = self.service.connect()
+        self.accepted.append(self.service.accept())
+        reset(client)
+
+    def lose_server(self, server: socket.socket) -> None:
+        """One more that it made itself is over."""
+        with socket.socket() as client:
+            client.connect(server.getsockname())
+            reset(server.accept()[0])
+            self.made.append(self.service.stack.enter_context(client.dup()))
+
+    @property
+    def selection(self) -> ports.Selection:
+        """Its listener and its process, deep."""
+        return ports.Selection(frozenset({given.OWN}), frozenset({self.service.port}), deep=True)
+
+    def seen(self, eye: sampler.SocketSampler, *, deep: bool = True) -> tuple[int | None, int | None]:
+        """How many a look has of the listener and of the process as a client; None: it does not tell."""
+        sample = eye.look(dataclasses.replace(self.selection, deep=deep))
+        (look,) = sample.looks
+        return _amount(look.listener.dead), _amount(sample.outbound[0].dead) if sample.outbound else 0
+
+    def await_seen(self, eye: sampler.SocketSampler, expected: tuple[int | None, int | None]) -> None:
+        """Deep looks until that is seen: a reset takes a moment."""
+        waiting.wait_until(
+            lambda: self.seen(eye) == expected, within=given.SOON, what=f"{expected} dead sockets"
+        )
+
+
+def _amount(found: samples.DeadSockets | samples.Missing) -> int | None:
+    return None if isinstance(found, samples.Missing) else len(found.inodes)
+
+
+@contextlib.contextmanager
+def keeper(lost: int = MANY) -> Iterator[Keeper]:
+    """One that has lost so many clients already."""
+    with given.service(backlog=256) as service:
+        found = Keeper(service)
+        for _ in range(lost):
+            found.lose_client()
+        yield found
+
+
+def test_each_belongs_to_its_listener_or_to_the_server_that_it_was_made_for() -> None:
+    """By the local port as of any connection; the process has all of them."""
+
+    def work() -> tuple[list[int | None], int | samples.Missing, collections.Counter[str], str]:
+        with (
+            keeper() as kept,
+            given.service() as other,
+            socket.create_server(("127.0.0.1", 0)) as upstream,
+        ):
+            for _ in range(3):
+                kept.lose_server(upstream)
+            address = "{}:{}".format(*upstream.getsockname())
+            upstream.close()
+            reset(other.connect())
+            other.accept()
+            eye = given.eye()
+            kept.await_seen(eye, (MANY, 3))
+            sample = eye.look(ports.Selection(pids=frozenset({given.OWN}), deep=True))
+            (client,) = sample.outbound
+            peers = collections.Counter(client.peers[which] for which in client.dead_peer_of or ())
+            by_port = {look.listener.address.port: _amount(look.listener.dead) for look in sample.looks}
+            return (
+                [by_port[kept.service.port], by_port[other.port]],
+                sample.looks[0].owner.processes[0].dead,
+                peers,
+                address,
+            )
+
+    by_listener, of_process, peers, upstream = given.alone(work)
+    assert [MANY, 1] == by_listener
+    assert MANY + 1 + 3 == of_process
+    assert {upstream: 3} == peers
+
+
+def test_between_walks_what_is_known_is_confirmed_and_nothing_new_is_looked_for() -> None:
+    """A cheap look costs a readlink each; the next deep one finds the others."""
+
+    def work() -> list[tuple[int | None, int | None]]:
+        with keeper() as kept:
+            eye = given.eye()
+            kept.await_seen(eye, (MANY, 0))
+            kept.accepted[0].close()
+            kept.lose_client()
+            cheap = kept.seen(eye, deep=False)
+            kept.await_seen(eye, (MANY, 0))
+            kept.accepted[1].close()
+            return [cheap, kept.seen(eye, deep=False)]
+
+    assert [(MANY - 1, 0), (MANY - 1, 0)] == given.alone(work)
+
+
+@dataclasses.dataclass(slots=True)
+class Asked:
+    """An index of its own that is asked about the keeper, at any time."""
+
+    kept: Keeper
+    reader: sock_diag.SockDiag
+    process: samples.ProcessSample
+    index: dead.DeadSocketIndex = dataclasses.field(
+        default_factory=lambda: dead.DeadSocketIndex(can_ask=True)
+    )
+    walks: int = 0
+
+    def after(self, seconds: float, *, lived: float = 0) -> list[int]:
+        """The ages of what the listener has, so many seconds from now; `lived` is another life of the process."""
+        now = clocks.SystemClock().now()
+        at = dataclasses.replace(now, steady=now.steady + dt.timedelta(seconds=seconds))
+        process = dataclasses.replace(
+            self.process, started=self.process.started + dt.timedelta(seconds=lived)
+        )
+        found = self.reader.listeners()
+        directory = listeners.Directory(found, {})
+        seen = self.index.look(at, {given.OWN: process}, directory, self._listed, deep=False)
+        (cookie,) = (each.cookie for each in found if each.port == self.kept.service.port)
+        rows = seen.of_listener(cookie, [given.OWN])
+        assert not isinstance(rows, samples.Missing), rows
+        return list(rows.ages_ms)
+
+    def _listed(self) -> frozenset[int]:
+        self.walks += 1
+        return self.reader.inodes()
+
+
+@contextlib.contextmanager
+def asked() -> Iterator[Asked]:
+    """Nobody has asked it anything yet; everything is dead that shall be."""
+    with keeper() as kept, sock_diag.SockDiag.open() as reader:
+        eye = given.eye()
+        kept.await_seen(eye, (MANY, 0))
+        (look,) = eye.look(kept.selection).looks
+        yield Asked(kept, reader, look.owner.processes[0])
+
+
+def test_ages_go_on_between_walks() -> None:
+    """As old as it is now, not as it was when it was asked."""
+
+    def work() -> list[list[int]]:
+        with asked() as index:
+            return [index.after(0), index.after(30)]
+
+    first, second = given.alone(work)
+    passed = [later - earlier for earlier, later in zip(first, second, strict=True)]
+    assert [True] * MANY == [30_000 <= each < 60_000 for each in passed]
+
+
+def test_a_walk_is_not_repeated_within_a_minute() -> None:
+    """It costs 5 us a file and more; a leak takes hours. Another life of the process is another process."""
+
+    def work() -> list[int]:
+        with asked() as index:
+            walks = []
+            for seconds, lived in ((0, 0), (50, 0), (70, 0), (71, 1), (72, 1)):
+                index.after(seconds, lived=lived)
+                walks.append(index.walks)
+            return walks
+
+    assert [1, 1, 2, 3, 3] == given.alone(work)
+
+
+def test_where_there_cannot_be_many_nobody_is_asked() -> None:
+    """The kernel counts its sockets: too few of them are in no table."""
+
+    def work() -> tuple[int | None, int | samples.Missing]:
+        with keeper(5) as kept:
+            (look,) = given.eye().look(kept.selection).looks
+            return _amount(look.listener.dead), look.owner.processes[0].dead
+
+    assert (None, samples.NOT_WALKED) == given.alone(work)
+
+
+def test_one_that_several_processes_hold_counts_once() -> None:
+    """A worker inherits what its master had open."""
+
+    def work() -> tuple[tuple[int, ...], int | None, list[int | None]]:
+        with keeper() as kept, socket.create_server(("127.0.0.1", 0)) as upstream:
+            for _ in range(3):
+                kept.lose_server(upstream)
+            kept.await_seen(given.eye(), (MANY, 3))
+            with given.forked(lambda: None) as child:
+                both = frozenset({given.OWN, samples.Pid(child)})
+                sample = given.eye().look(dataclasses.replace(kept.selection, pids=both))
+                (look,) = sample.looks
+                counts = tuple(
+                    process.dead for process in look.owner.processes if isinstance(process.dead, int)
+                )
+                outbound = [_amount(each.dead) for each in sample.outbound]
+                return counts, _amount(look.listener.dead), outbound
+
+    counts, of_listener, outbound = given.alone(work)
+    assert (MANY + 3, MANY + 3) == counts
+    assert MANY == of_listener
+    assert [3] == outbound
+
+
+def test_without_the_call_it_is_missing_with_the_kernel_that_it_takes() -> None:
+    """How many are in no table is known; what became of them is not."""
+
+    def work() -> int | samples.Missing:
+        with keeper() as kept:
+            kept.await_seen(given.eye(), (MANY, 0))
+            older = dataclasses.replace(features.probe(), pidfd_getfd=False)
+            (look,) = sampler.SocketSampler(clocks.SystemClock(), older).look(kept.selection).looks
+            assert look.listener.dead == look.owner.processes[0].dead
+            return look.owner.processes[0].dead
+
+    missing = given.alone(work)
+    assert isinstance(missing, samples.Missing)
+    assert f"{MANY} TCP sockets of it are in no table of the kernel" in missing.why
+    assert ("needs kernel 5.6", False) == (missing.fix, missing.quiet)
+
+
+def test_without_the_call_a_few_are_not_worth_a_word() -> None:
+    """New sockets are in no table either."""
+
+    def work() -> tuple[int | None, int | None]:
+        with keeper(3) as kept, contextlib.ExitStack() as stack:
+            for _ in range(MANY):
+                # Enough sockets in no table, none of which is of TCP.
+                for end in socket.socketpair():
+                    stack.enter_context(end)
+            older = dataclasses.replace(features.probe(), pidfd_getfd=False)
+            return kept.seen(sampler.SocketSampler(clocks.SystemClock(), older))
+
+    assert (None, 0) == given.alone(work)
