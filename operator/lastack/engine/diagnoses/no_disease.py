@@ -10,7 +10,7 @@ _Name = vocabulary.SignalName
 
 def match_unknown(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
     """Fit when somebody waits or is dropped and the signals that would tell why are missing or not conclusive."""
-    for doubt in (_queue, _drops, _handlers):
+    for doubt in (_queue, _drops, _handlers, _unlisted):
         found = doubt(window, measured)
         if found is not None:
             return found
@@ -75,6 +75,21 @@ def _handlers(window: samples.Window, measured: findings.Signals) -> findings.Fi
         (_Name.WORKERS_STUCK,),
         f"{len(rows)} connections have had no answer since their clients left, the first {max(rows):.0f} s ago: "
         "stuck handlers, the beginning of a leak, or long polls whose clients gave up; a thread dump tells",
+    )
+
+
+def _unlisted(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
+    """A process has many TCP sockets that are in no table, all the time, and what they are may not be asked."""
+    dead = measured.get(_Name.OPEN_FILES_DEAD)
+    if not isinstance(dead, samples.Missing) or dead.quiet:
+        return None
+    before = window.first.owner.fullest
+    if before is None or not isinstance(before.dead, samples.Missing) or before.dead.quiet:
+        return None
+    return _unknown(
+        measured,
+        (_Name.OPEN_FILES_DEAD,),
+        f"{dead.why}; connections that are over and that nobody closes, or sockets that were never connected",
     )
 
 
