@@ -198,6 +198,26 @@ def test_a_walk_is_not_repeated_within_a_minute() -> None:
     assert [1, 1, 2, 3, 3] == given.alone(work)
 
 
+def test_what_nobody_asks_about_any_more_is_forgotten() -> None:
+    """Memory stays flat, however many processes come and go."""
+
+    def work() -> list[int]:
+        with asked() as index:
+            remembered = []
+            for seconds in (0, 60, 1300):
+                index.after(seconds)
+                remembered.append(len(index.index))
+            # Nothing is left that could be asked.
+            for kept in index.kept.accepted:
+                kept.close()
+            now = clocks.SystemClock().now()
+            at = dataclasses.replace(now, steady=now.steady + dt.timedelta(hours=1))
+            index.index.look(at, {}, listeners.Directory((), {}), list, deep=False)
+            return [*remembered, len(index.index)]
+
+    assert [1, 1, 1, 0] == given.alone(work)
+
+
 def test_where_there_cannot_be_many_nobody_is_asked() -> None:
     """The kernel counts its sockets: too few of them are in no table."""
 

@@ -22,7 +22,9 @@ _SHARE_OF_TIME = 200
 """A walk that took long is followed by at least so many times as long without one."""
 _MOST_FOLLOWED = 10_000
 """More dead sockets of one process tell nothing new."""
-_MOST_PROCESSES = 1024
+_FORGOTTEN = dt.timedelta(minutes=10)
+"""What was due so long ago is not looked at any more."""
+_MOST_PROCESSES = 8192
 """Beyond so many remembered processes all are forgotten, so that memory stays flat."""
 _NO_CALL = samples.Missing(
     "this kernel lets nobody ask what became of them (pidfd_getfd)", "needs kernel 5.6"
@@ -89,6 +91,10 @@ class DeadSocketIndex:
         """Take Features.pidfd_getfd."""
         self._can_ask = can_ask
         self._walked: dict[samples.Pid, _Walked] = {}
+        self._forget_at = dt.timedelta(0)
+
+    def __len__(self) -> int:
+        return len(self._walked)
 
     def look(
         self,
@@ -104,6 +110,7 @@ class DeadSocketIndex:
         `list_inodes` gives all sockets that are in a table of the namespace in which the calling thread stands; it is
         asked only when somebody is due.
         """
+        self._forget(at)
         due = [process for process in running.values() if self._is_due(at, process, deep=deep)]
         if due and _may_be_many():
             listed = list_inodes()
@@ -161,9 +168,17 @@ class DeadSocketIndex:
             walked.missing = samples.Missing(why, found.fix)
         cost = dt.timedelta(seconds=time.process_time() - begun)
         walked.next_at = at.steady + max(_EVERY, cost * _SHARE_OF_TIME)
-        if len(self._walked) >= _MOST_PROCESSES:
-            self._walked.clear()
         self._walked[process.pid] = walked
+
+    def _forget(self, at: instants.Now) -> None:
+        """Processes that have ended, or that nobody asks about any more."""
+        if len(self._walked) > _MOST_PROCESSES:
+            self._walked.clear()
+        if at.steady >= self._forget_at:
+            self._forget_at = at.steady + _FORGOTTEN
+            self._walked = {
+                pid: walked for pid, walked in self._walked.items() if at.steady - walked.next_at < _FORGOTTEN
+            }
 
 
 def columns(rows: Iterable[_Row]) -> samples.DeadSockets:
