@@ -56,8 +56,7 @@ def _piles(window: samples.OutboundWindow) -> list[_Pile]:
     first, last = window.first, window.last
     rows, dead = _rows(last), _dead(last, dead_sockets.standing(first.dead, first.rows.inodes, last.dead))
     before, before_dead = _rows(first), _dead(first, range(dead_sockets.amount(first.dead)))
-    # What is dead is growth only where both looks tell of it.
-    told = not isinstance(first.dead, samples.Missing) and not isinstance(last.dead, samples.Missing)
+    told = not isinstance(last.dead, samples.Missing)
     found = []
     for peer in rows | dead:
         grown = _settled(rows.get(peer, [])) - _settled(before.get(peer, []))
