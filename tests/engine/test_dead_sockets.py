@@ -88,6 +88,40 @@ def test_dead_sockets_that_stay_are_a_leak_as_their_rows_were(
     assert expected == said(*looks), claim
 
 
+HANGING = [
+    ("half of them", 50, [(Code.UNKNOWN, (Name.WORKERS_STUCK,))]),
+    ("fewer are an idle pool", 49, [(Code.FD_LEAK, ())]),
+]
+
+
+@pytest.mark.parametrize(("claim", "silent", "expected"), HANGING)
+def test_handlers_may_wait_for_a_server_that_is_silent(
+    claim: str, silent: int, expected: list[tuple[Code, tuple[Name, ...]]]
+) -> None:
+    """A goroutine that hangs on a dead server shows in no thread; a restart would not bring its answer."""
+    found = diagnoses.diagnose(window(*(hanging(kept(at, older(OLD, at), NONE), silent) for at in (0, 5))))
+    assert expected == [(found.code, found.needs)], claim
+    assert (DATABASE in found.summary) == (found.code is Code.UNKNOWN)
+
+
+def test_a_few_that_are_kept_are_no_doubt() -> None:
+    """Whatever is silent beside them; nor is anything that one look has."""
+    few = [hanging(kept(at, spread(19, 400), NONE), 50) for at in (0, 5)]
+    once = hanging(kept(0, OLD, NONE), 50)
+    untold = [hanging(kept(at, samples.NOT_WALKED, NONE), 50) for at in (0, 5)]
+    assert [Code.HEALTHY] * 3 == [diagnoses.diagnose(window(*looks)).code for looks in (few, [once], untold)]
+
+
+def hanging(at: samples.Look, silent: int) -> samples.Look:
+    """The look with so many silent connections to one server, and fewer to another from a worker."""
+    (main,) = at.owner.processes
+    worker = dataclasses.replace(
+        main, pid=samples.Pid(8), open_files=1, silence=samples.Silence("10.0.0.1:80", 3)
+    )
+    main = dataclasses.replace(main, silence=samples.Silence(DATABASE, silent))
+    return dataclasses.replace(at, owner=dataclasses.replace(at.owner, processes=(worker, main)))
+
+
 def test_a_leak_says_what_has_a_row_and_what_has_none() -> None:
     """Two piles, each with its own number and age."""
     found = diagnoses.diagnose(window(kept(0, OLD), kept(5, older(OLD))))

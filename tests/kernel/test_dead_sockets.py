@@ -16,12 +16,14 @@ from collections.abc import Iterator
 import pytest
 
 from lastack.engine import samples
-from lastack.kernel import dead_sockets, linux, sock_diag, socket_tables
+from lastack.kernel import dead_sockets, descriptors, linux, sock_diag, socket_tables
 from tests import waiting
 from tests.kernel import namespaces
 from tests.sensors import given
 
 OWN = os.getpid()
+JIFFY_MS = 10
+"""The kernel counts ages in ticks of its own."""
 
 
 def reset(end: socket.socket) -> None:
@@ -42,8 +44,9 @@ def examined() -> list[socket_tables.SocketRow]:
     """The dead sockets of this process."""
     with sock_diag.SockDiag.open() as reader:
         listed = reader.inodes()
-    suspects = dead_sockets.suspects(OWN, listed)
-    assert not isinstance(suspects, samples.Missing), suspects
+    held = descriptors.sockets(OWN)
+    assert not isinstance(held, samples.Missing), held
+    suspects = dead_sockets.suspects(OWN, held, listed)
     found = dead_sockets.examine(OWN, suspects.values())
     assert not isinstance(found, samples.Missing), found
     return list(found)
@@ -102,7 +105,7 @@ def test_a_dead_socket_still_says_who_was_connected_and_what_was_not_read(host: 
         key=str,
     )
     assert all(
-        0 <= (age or 0) <= elapsed_ms
+        0 <= (age or 0) <= elapsed_ms + JIFFY_MS
         for row in found
         for age in (row.last_data_sent_ms, row.last_data_recv_ms, row.last_ack_recv_ms)
     )
@@ -204,7 +207,6 @@ pid, descriptor = int(sys.argv[1]), int(sys.argv[2])
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 barred = dead_sockets.examine(pid, [descriptor])
 print("pidfd_getfd" in barred.why, barred.fix)
-print(dead_sockets.suspects(pid, []).fix)
 """
 
 
@@ -216,17 +218,16 @@ def test_without_the_right_it_is_missing_with_the_next_step() -> None:
             asked = [sys.executable, "-c", ASKED_AS_NOBODY, str(OWN), str(ours.fileno())]
             return namespaces.printed("env", f"PYTHONPATH={given.search_path()}", *asked)
 
-    fix = "run as root, or grant CAP_SYS_PTRACE"
-    assert f"True {fix}\n{fix}\n" == namespaces.alone(work)
+    assert "True run as root, or grant CAP_SYS_PTRACE\n" == namespaces.alone(work)
 
 
 def test_a_process_that_has_ended_is_missing() -> None:
     """It has nothing open any more."""
     with subprocess.Popen(["true"]) as ended:
         ended.wait()
-    for found in (dead_sockets.suspects(ended.pid, []), dead_sockets.examine(ended.pid, [0])):
-        assert isinstance(found, samples.Missing)
-        assert found.why.startswith("vanished")
+    found = dead_sockets.examine(ended.pid, [0])
+    assert isinstance(found, samples.Missing)
+    assert found.why.startswith("vanished")
 
 
 def test_a_call_that_fails_says_why() -> None:

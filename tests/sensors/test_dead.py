@@ -9,11 +9,12 @@ import datetime as dt
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from collections.abc import Set as AbstractSet
 
 from lastack import ports
 from lastack.engine import samples
-from lastack.kernel import clocks, features, net_counters, sock_diag
+from lastack.kernel import clocks, features, inet_diag, net_counters, sock_diag, socket_tables
 from lastack.sensors import dead, listeners, sampler
 from tests import waiting
 from tests.sensors import given
@@ -132,6 +133,27 @@ def test_between_walks_what_is_known_is_confirmed_and_nothing_new_is_looked_for(
     assert [(MANY - 1, 0), (MANY - 1, 0)] == given.alone(work)
 
 
+def test_a_client_with_nothing_else_is_seen_when_it_is_asked_for() -> None:
+    """It has no listener, and no row is left of what it keeps."""
+
+    def work() -> list[tuple[int | None, int]]:
+        with given.service() as service:
+            kept = Keeper(service)
+            with socket.create_server(("127.0.0.1", 0), backlog=64) as upstream:
+                for _ in range(MANY):
+                    kept.lose_server(upstream)
+            service.listener.close()
+            eye, found = given.eye(), ports.Selection(pids=frozenset({given.OWN}), deep=True)
+
+            def told() -> list[tuple[int | None, int]] | None:
+                outbound = eye.look(found).outbound
+                return [(_amount(each.dead), len(each.rows.cookies)) for each in outbound] or None
+
+            return waiting.wait_until(told, within=given.SOON, what="dead sockets of a client")
+
+    assert [(MANY, 0)] == given.alone(work)
+
+
 @dataclasses.dataclass(slots=True)
 class Asked:
     """An index of its own that is asked about the keeper, at any time."""
@@ -143,6 +165,7 @@ class Asked:
         default_factory=lambda: dead.DeadSocketIndex(can_ask=True)
     )
     walks: int = 0
+    silence: samples.Silence | None = None
 
     def after(self, seconds: float, *, lived: float = 0) -> list[int]:
         """The ages of what the listener has, so many seconds from now; `lived` is another life of the process."""
@@ -153,15 +176,23 @@ class Asked:
         )
         found = self.reader.listeners()
         directory = listeners.Directory(found, {})
-        seen = self.index.look(at, {given.OWN: process}, directory, self._listed, deep=False)
+        seen = self.index.look(at, {given.OWN: process}, directory, self, deep=False)
         (cookie,) = (each.cookie for each in found if each.port == self.kept.service.port)
+        self.silence = seen.told(process).silence
         rows = seen.of_listener(cookie, [given.OWN])
         assert not isinstance(rows, samples.Missing), rows
         return list(rows.ages_ms)
 
-    def _listed(self) -> frozenset[int]:
+    def inodes(self) -> frozenset[int]:
+        """As the reader's own; counted."""
         self.walks += 1
         return self.reader.inodes()
+
+    def connections(
+        self, inodes: AbstractSet[int], *, extensions: Collection[inet_diag.Extension] = ()
+    ) -> socket_tables.SocketTable:
+        """As the reader's own."""
+        return self.reader.connections(inodes, extensions=extensions)
 
 
 @contextlib.contextmanager
@@ -184,6 +215,38 @@ def test_ages_go_on_between_walks() -> None:
     first, second = given.alone(work)
     passed = [later - earlier for earlier, later in zip(first, second, strict=True)]
     assert [True] * MANY == [30_000 <= each < 60_000 for each in passed]
+
+
+def test_the_server_to_which_most_is_silent_is_told_of_who_has_many_dead() -> None:
+    """What is half-closed says enough by itself, and what had data a moment ago is not silent."""
+
+    def work() -> tuple[samples.Silence | None, str, samples.Silence | None]:
+        with (
+            asked() as index,
+            socket.create_server(("127.0.0.1", 0)) as busy,
+            socket.create_server(("127.0.0.1", 0)) as other,
+            contextlib.ExitStack() as stack,
+        ):
+            for server, amount in ((busy, 4), (other, 3)):
+                for _ in range(amount):
+                    stack.enter_context(socket.create_connection(server.getsockname()))
+                    stack.enter_context(server.accept()[0])
+            stack.enter_context(socket.create_connection(other.getsockname()))
+            stack.enter_context(socket.create_connection(other.getsockname()))
+            for _ in range(2):
+                other.accept()[0].close()
+            index.kept.service.connect()
+            index.kept.service.accept()
+            index.index = dead.DeadSocketIndex(can_ask=True, silent_ms=0)
+            index.after(0)
+            told = index.silence
+            index.index = dead.DeadSocketIndex(can_ask=True)
+            index.after(0)
+            return told, "{}:{}".format(*busy.getsockname()), index.silence
+
+    told, busiest, young = given.alone(work)
+    assert samples.Silence(busiest, 4) == told
+    assert young is None
 
 
 def test_a_walk_is_not_repeated_within_a_minute() -> None:
@@ -214,7 +277,7 @@ def test_what_nobody_asks_about_any_more_is_forgotten() -> None:
                 kept.close()
             now = clocks.SystemClock().now()
             at = dataclasses.replace(now, steady=now.steady + dt.timedelta(hours=1))
-            index.index.look(at, {}, listeners.Directory((), {}), list, deep=False)
+            index.index.look(at, {}, listeners.Directory((), {}), index, deep=False)
             return [*remembered, len(index.index)]
 
     assert [1, 1, 1, 0] == given.alone(work)

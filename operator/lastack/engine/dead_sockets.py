@@ -7,7 +7,7 @@ count that were dead, or half-closed, at the first look already.
 import itertools
 from collections.abc import Collection, Sequence
 
-from lastack.engine import samples
+from lastack.engine import samples, thresholds
 
 
 def standing_ages(window: samples.Window) -> list[float] | samples.Missing:
@@ -31,6 +31,13 @@ def closed(window: samples.Window) -> int:
     ]
     stood = {inode for earlier, later in itertools.pairwise(told) for inode in earlier & later}
     return len(stood - told[-1]) if told else 0
+
+
+def silence(window: samples.Window, kept: int) -> samples.Silence | None:
+    """The server that handlers may be waiting for on behalf of so many connections, half of them or more."""
+    silences = [process.silence for process in window.last.owner.processes if process.silence is not None]
+    most = max(silences, key=lambda each: each.connections, default=None)
+    return most if most is not None and most.connections >= kept * thresholds.CAUSE_SHARE else None
 
 
 def standing(

@@ -92,6 +92,17 @@ class DeadSockets:
     ages_ms: array[int]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Silence:
+    """Connections that a process made itself to one server, and on which nothing has come or gone for 30 s or longer.
+
+    An idle pool looks so, and so do handlers that wait for an answer.
+    """
+
+    peer: str
+    connections: int
+
+
 NOT_WALKED = Missing("not looked at: it costs a walk over the open files of the process", quiet=True)
 """Why a look has no dead sockets: too few sockets are in no table, or a look before has asked."""
 
@@ -157,6 +168,8 @@ class ProcessSample:
     group: GroupSample | Missing = Missing("not looked at")
     dead: int | Missing = NOT_WALKED
     """Its descriptors of TCP connections that are over, whoever made them."""
+    silence: Silence | None = None
+    """The server to which it has most such connections; looked at only where many of its sockets are dead."""
 
     @property
     def files_share(self) -> float:

@@ -15,7 +15,7 @@ import termios
 from collections.abc import Collection, Iterable, Mapping
 
 from lastack.engine import samples
-from lastack.kernel import descriptors, inet_diag, linux, procfs, socket_tables
+from lastack.kernel import inet_diag, linux, procfs, socket_tables
 
 _PROTOCOL = "system.sockprotoname"
 _TCP_NAMES = frozenset({b"TCP", b"TCPv6"})
@@ -33,11 +33,8 @@ _BARRED = samples.Missing(
 )
 
 
-def suspects(pid: int, listed: Collection[int]) -> dict[int, int] | samples.Missing:
-    """Inode -> descriptor of the TCP sockets of a process that are not among those that are `listed` in a table."""
-    held = descriptors.sockets(pid)
-    if isinstance(held, samples.Missing):
-        return held
+def suspects(pid: int, held: Mapping[int, int], listed: Collection[int]) -> dict[int, int]:
+    """Of the sockets that a process holds (descriptors.sockets) those of TCP that are not `listed` in a table."""
     return {inode: at for inode, at in held.items() if inode not in listed and _may_be_tcp(pid, at)}
 
 

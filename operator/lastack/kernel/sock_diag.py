@@ -147,10 +147,12 @@ class SockDiag:
                     table.append(found)
         return closing, opening
 
-    def connections(self, inodes: AbstractSet[int]) -> socket_tables.SocketTable:
-        """The connections with these inodes, without extensions; memory does not grow with all the others."""
+    def connections(
+        self, inodes: AbstractSet[int], *, extensions: Collection[inet_diag.Extension] = ()
+    ) -> socket_tables.SocketTable:
+        """The connections with these inodes; memory does not grow with all the others."""
         table = socket_tables.SocketTable()
-        for block in self._blocks(_CONNECTED):
+        for block in self._blocks(_CONNECTED, extensions=frozenset(extensions) & self._offered):
             found = inet_diag.with_inodes(block, inodes)
             if found is not None:
                 table.append(found)

@@ -5,14 +5,17 @@ done where there can be many, at a deep look and else once a minute; between, wh
 each.
 """
 
+import collections
 import dataclasses
 import datetime as dt
 import time
 from array import array
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Protocol
 
 from lastack.engine import instants, samples
-from lastack.kernel import dead_sockets, descriptors, net_counters
+from lastack.kernel import dead_sockets, descriptors, inet_diag, net_counters, socket_tables
 from lastack.sensors import listeners
 
 WORTH_A_WALK = 20
@@ -30,9 +33,27 @@ _NO_CALL = samples.Missing(
     "this kernel lets nobody ask what became of them (pidfd_getfd)", "needs kernel 5.6"
 )
 
+_SILENT_MS = 30_000
+"""Most handlers have a time-out of 30 s or less for what they call; who waits for longer hangs."""
+
+
+class Reader(Protocol):
+    """What of sock_diag.SockDiag is needed here."""
+
+    def inodes(self) -> Collection[int]:
+        """All sockets that are in a table."""
+        ...
+
+    def connections(
+        self, inodes: AbstractSet[int], *, extensions: Collection[inet_diag.Extension] = ()
+    ) -> socket_tables.SocketTable:
+        """The connections with these inodes."""
+        ...
+
+
 Processes = Mapping[samples.Pid, samples.ProcessSample]
 _Row = tuple[int, int, int, str]
-"""Inode, unread bytes, age in ms, peer as ADDRESS:PORT."""
+"""Inode, unread bytes, age in ms, and of a process's own the peer as ADDRESS:PORT."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,12 +64,18 @@ class Dead:
     """
 
     counts: Mapping[samples.Pid, int | samples.Missing]
+    silences: Mapping[samples.Pid, samples.Silence]
     inbound: Mapping[tuple[samples.Pid, int], tuple[_Row, ...]]
     outbound: Mapping[samples.Pid, tuple[_Row, ...]]
 
     def count(self, pid: samples.Pid) -> int | samples.Missing:
         """ProcessSample.dead of a process."""
         return self.counts.get(pid, samples.NOT_WALKED)
+
+    def told(self, process: samples.ProcessSample) -> samples.ProcessSample:
+        """The process with what was found of it."""
+        silence = self.silences.get(process.pid)
+        return dataclasses.replace(process, dead=self.count(process.pid), silence=silence)
 
     def of_listener(
         self, cookie: int, pids: Collection[samples.Pid]
@@ -82,14 +109,16 @@ class _Walked:
     """None: they could not be asked, and are few."""
     open: dict[int, int] = dataclasses.field(default_factory=dict)
     """Number of the row -> descriptor."""
+    silence: samples.Silence | None = None
 
 
 class DeadSocketIndex:
     """Remembers the dead sockets of processes from look to look."""
 
-    def __init__(self, *, can_ask: bool) -> None:
-        """Take Features.pidfd_getfd."""
+    def __init__(self, *, can_ask: bool, silent_ms: int = _SILENT_MS) -> None:
+        """Take Features.pidfd_getfd, and from when on a connection counts as silent."""
         self._can_ask = can_ask
+        self._silent_ms = silent_ms
         self._walked: dict[samples.Pid, _Walked] = {}
         self._forget_at = dt.timedelta(0)
 
@@ -101,22 +130,22 @@ class DeadSocketIndex:
         at: instants.Now,
         running: Processes,
         directory: listeners.Directory,
-        list_inodes: Callable[[], Collection[int]],
+        reader: Reader,
         *,
         deep: bool,
     ) -> Dead:
         """Ask the processes that are due, and confirm what is known of the others.
 
-        `list_inodes` gives all sockets that are in a table of the namespace in which the calling thread stands; it is
-        asked only when somebody is due.
+        `reader` is of the namespace in which the calling thread stands, and asked only when somebody is due.
         """
         self._forget(at)
         due = [process for process in running.values() if self._is_due(at, process, deep=deep)]
         if due and _may_be_many():
-            listed = list_inodes()
+            listed = reader.inodes()
             for process in due:
-                self._walk(at, process, directory, listed)
+                self._walk(at, process, directory, reader, listed)
         counts: dict[samples.Pid, int | samples.Missing] = {}
+        silences: dict[samples.Pid, samples.Silence] = {}
         inbound: dict[tuple[samples.Pid, int], tuple[_Row, ...]] = {}
         outbound: dict[samples.Pid, tuple[_Row, ...]] = {}
         told: set[int] = set()
@@ -129,14 +158,17 @@ class DeadSocketIndex:
             elif walked.found is not None:
                 _confirm(pid, walked)
                 counts[pid] = len(walked.open)
+                if walked.silence is not None:
+                    silences[pid] = walked.silence
                 for cookie, rows in walked.found.by_cookie.items():
-                    inbound[pid, cookie] = tuple(_rows(walked, at, rows))
+                    inbound[pid, cookie] = tuple(_rows(walked, at, rows, named=False))
                 # A master and its workers may share one: it is the master's, which came first.
-                own = tuple(row for row in _rows(walked, at, walked.found.outbound) if row[0] not in told)
+                mine = _rows(walked, at, walked.found.outbound, named=True)
+                own = tuple(row for row in mine if row[0] not in told)
                 told.update(row[0] for row in own)
                 if own:
                     outbound[pid] = own
-        return Dead(counts, inbound, outbound)
+        return Dead(counts, silences, inbound, outbound)
 
     def _is_due(self, at: instants.Now, process: samples.ProcessSample, *, deep: bool) -> bool:
         files = process.open_files
@@ -150,19 +182,26 @@ class DeadSocketIndex:
         at: instants.Now,
         process: samples.ProcessSample,
         directory: listeners.Directory,
+        reader: Reader,
         listed: Collection[int],
     ) -> None:
         begun = time.process_time()
         walked = _Walked(process.started, at.steady, at.steady)
-        suspects = dead_sockets.suspects(process.pid, listed)
-        if isinstance(suspects, samples.Missing):
+        held = descriptors.sockets(process.pid)
+        if isinstance(held, samples.Missing):
             # Whose descriptors cannot be seen has no open files either, and its owner says why.
             return
+        suspects = dead_sockets.suspects(process.pid, held, listed)
         descriptor_of = dict(list(suspects.items())[:_MOST_FOLLOWED])
         found = dead_sockets.examine(process.pid, descriptor_of.values()) if self._can_ask else _NO_CALL
         if not isinstance(found, samples.Missing):
             walked.found = directory.sort(found)
-            walked.open = {row: descriptor_of[inode] for row, inode in enumerate(found.inodes)}
+            # A descriptor may have become another dead socket meanwhile: that is for the next walk.
+            walked.open = {
+                row: descriptor_of[inode] for row, inode in enumerate(found.inodes) if inode in descriptor_of
+            }
+            if len(walked.open) >= WORTH_A_WALK:
+                walked.silence = _silence(reader, directory, held.keys(), self._silent_ms)
         elif len(suspects) >= WORTH_A_WALK:
             why = f"{len(suspects)} TCP sockets of it are in no table of the kernel: {found.why}"
             walked.missing = samples.Missing(why, found.fix)
@@ -191,6 +230,20 @@ def columns(rows: Iterable[_Row]) -> samples.DeadSockets:
     return samples.DeadSockets(inodes, unread, ages)
 
 
+def _silence(
+    reader: Reader, directory: listeners.Directory, held: AbstractSet[int], least_ms: int
+) -> samples.Silence | None:
+    """The server to which most connections go that a process made itself and that are silent."""
+    table = reader.connections(held, extensions=(inet_diag.Extension.TCP_INFO,))
+    sent, received = table.last_data_sent_ms.values, table.last_data_recv_ms.values
+    peers = collections.Counter(
+        table.peer(row)
+        for row in directory.sort(table).outbound
+        if table.states[row] == inet_diag.State.ESTABLISHED and min(sent[row], received[row]) >= least_ms
+    )
+    return next((samples.Silence(peer, count) for peer, count in peers.most_common(1)), None)
+
+
 def _may_be_many() -> bool:
     """False where the kernel's counts prove that hardly a socket of this namespace is in no table.
 
@@ -217,8 +270,8 @@ def _confirm(pid: samples.Pid, walked: _Walked) -> None:
         }
 
 
-def _rows(walked: _Walked, at: instants.Now, rows: Iterable[int]) -> Iterable[_Row]:
-    """Those of the rows that are open still, as old as they are now."""
+def _rows(walked: _Walked, at: instants.Now, rows: Iterable[int], *, named: bool) -> Iterable[_Row]:
+    """Those of the rows that are open still, as old as they are now; `named` ones with their peer."""
     if walked.found is None:
         return
     table = walked.found.table
@@ -226,4 +279,4 @@ def _rows(walked: _Walked, at: instants.Now, rows: Iterable[int]) -> Iterable[_R
     for row in rows:
         if row in walked.open:
             age = min(table.last_data_recv_ms.values[row], table.last_data_sent_ms.values[row])
-            yield table.inodes[row], table.rqueues[row], age + more_ms, table.peer(row)
+            yield table.inodes[row], table.rqueues[row], age + more_ms, table.peer(row) if named else ""

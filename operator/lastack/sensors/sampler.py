@@ -135,9 +135,13 @@ class SocketSampler:
             serving = {pid for pids in scene.mine.values() for pid in pids}
             half_closed = scene.found.half_closed
             clients = self._clients.join(inode, half_closed.table, half_closed.outbound, selection, serving)
-            running = self._read_processes(serving, clients, None if selection.deep else at_stake)
-            gone = self._dead.look(scene.at, running, scene.directory, reader.inodes, deep=selection.deep)
-        running = {pid: dataclasses.replace(each, dead=gone.count(pid)) for pid, each in running.items()}
+            # Whoever was asked for may have nothing left that is in a table.
+            asked = (selection.pids or ()) if selection.deep else ()
+            running = self._read_processes(
+                {*serving, *clients.by_pid, *asked}, clients, None if selection.deep else at_stake
+            )
+            gone = self._dead.look(scene.at, running, scene.directory, reader, deep=selection.deep)
+        running = {pid: gone.told(process) for pid, process in running.items()}
         looks = []
         for each in scene.chosen:
             owner = _owner([running[pid] for pid in scene.mine[each.inode] if pid in running], scene.held)
@@ -182,14 +186,14 @@ class SocketSampler:
 
     def _read_processes(
         self,
-        serving: Collection[samples.Pid],
+        pids: Collection[samples.Pid],
         clients: outbound.Joined,
         grouped: Collection[samples.Pid] | None,
     ) -> _Running:
         """Those of the processes that are still there; the control groups of `grouped` (None: of all)."""
         found = {}
         groups_of = self._groups.look()
-        for pid in {*serving, *clients.by_pid}:
+        for pid in pids:
             group = groups_of(pid) if grouped is None or pid in grouped else samples.NOTHING_WAITS
             process = self._processes.read(pid, clients.amount(pid), group)
             if not isinstance(process, samples.Missing):

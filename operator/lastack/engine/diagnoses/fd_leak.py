@@ -31,7 +31,9 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
     """Fit when 20 or more connections are kept, none was closed while we looked, and they joined one by one.
 
     A leaking application reads. Where others stand unread for long, and threads may be waiting on behalf of all of
-    them, it is stuck: a FIN that came with the request is read together with it.
+    them, it is stuck: a FIN that came with the request is read together with it. So it may be where as many of its own
+    connections are silent: runtimes that need no thread for that (Go) may have a handler behind each, and a restart
+    does not bring the answer that it waits for.
     """
     dead = dead_sockets.standing_ages(window)
     kept = _Kept(
@@ -47,6 +49,8 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
         return None
     stands_unread = len(close_waits.follow(window).unread) >= thresholds.HANDLER_ROWS
     if stands_unread and _threads_may_wait(window, measured, count):
+        return None
+    if dead_sockets.silence(window, count) is not None:
         return None
     process = window.last.owner.fullest
     pieces = (
