@@ -65,6 +65,13 @@ def test_a_cause_is_a_sentence_with_its_numbers_and_its_source(cause: findings.C
     assert expected == cause_texts.sentence(cause)
 
 
+def test_of_a_recording_no_dump_is_suggested_that_would_be_refused() -> None:
+    """There is no process behind it; where it was made there may be."""
+    assert (
+        "unknown: nothing shows from outside; where it was recorded, diagnose --dump shows its threads"
+    ) == cause_texts.sentence(findings.Cause(Kind.UNKNOWN, None, LOW), recorded=True)
+
+
 @pytest.mark.parametrize("kind", list(Kind))
 def test_every_kind_has_words(kind: vocabulary.CauseKind) -> None:
     """Also those that only a dump can tell."""

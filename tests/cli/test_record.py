@@ -111,6 +111,7 @@ def test_a_replay_says_that_it_is_one(sick: tuple[pathlib.Path, dict[str, Any]])
     text = told.lastack("diagnose", "--replay", path).out
     assert "CRITICAL accept-stall" in text or "WARNING accept-stall" in text
     assert f"replay of {path}: recorded " in " ".join(text.split())
+    assert "where it was recorded, diagnose --dump shows its threads" in " ".join(text.split())
 
 
 def test_the_window_of_a_replay_is_the_last_of_the_recording(

@@ -44,6 +44,18 @@ SICK = (
         downstream="silent",
     ),
     shapes.Condition(
+        name="downstream-old",
+        story="handlers wait for a downstream for more than five minutes; clients come on, and give up after 3 s",
+        clients=("crowd path=downstream rate=0.4 patience=3", _REGULARS),
+        ripens_seconds=330,
+        needs=frozenset({"downstream"}),
+        expects=_stall("downstream", peer=_PEER),
+        downstream="silent",
+        patient=True,
+        # Whose keep-alive ends the connections of clients that left, so that they look like forgotten ones.
+        only=frozenset({"go-http"}),
+    ),
+    shapes.Condition(
         name="sleep",
         story="every worker sleeps for an hour",
         clients=("hang path=sleep count={stuck}", _VISITORS),

@@ -71,6 +71,8 @@ SEEN: dict[str, dict[str, str | labs.Many]] = {
         "grep -o 'lastack": labs.Many(r"lastack:\d+", 4),
         "ls /proc/PID/fd | wc -l": r"^[1-9]\d$",
         "grep 'open files'": r"files +\d+ +\d+ ",
+        "grep -c 'socket:'": r"^[1-9]",
+        "ss -apH": r"^[1-9]",
     },
     "syn-pressure": {
         "ss -tn state syn-recv": labs.Many(r"\n0 +0 ", 38),
@@ -83,6 +85,8 @@ SEEN: dict[str, dict[str, str | labs.Many]] = {
         "ss -ltn": r"127\.0\.0\.1:8080",
         "ls /proc/PID/fd | wc -l": r"^[1-9]\d$",
         "grep 'open files'": r"files +\d+ +\d+ ",
+        "grep -c 'socket:'": r"^[1-9]",
+        "ss -apH": r"^[1-9]",
     },
     "half-close-in-use": {
         "ss -tin state close-wait": labs.Many(r"lastsnd:\d{1,3} ", 24),

@@ -20,18 +20,37 @@ def look(
     files_limit: int | samples.Missing = 1024,
     pid: int = 7,
     started: float = 5,
+    dead: Mapping[str, Sequence[float]] | samples.Missing = samples.NOT_WALKED,
+    first_dead: int = 1000,
 ) -> samples.OutboundLook:
-    """A look at one process: by server, the ages in seconds of the connections that it did not close."""
+    """A look at one process: by server, the ages in seconds of the connections that it did not close.
+
+    `dead` likewise of those that are over, numbered from `first_dead`; a row with such a number is what was before.
+    """
     columns = [age for those in ages.values() for age in those]
+    over: Mapping[str, Sequence[float]] = {} if isinstance(dead, samples.Missing) else dead
+    peers = tuple(ages) + tuple(peer for peer in over if peer not in ages)
+    gone = makers.dead([age for those in over.values() for age in those], first=first_dead)
     return samples.OutboundLook(
         at=makers.at(second),
         process=samples.ProcessSample(
-            samples.Pid(pid), samples.Pid(1), "worker", makers.seconds(started), files, files_limit, 4
+            samples.Pid(pid),
+            samples.Pid(1),
+            "worker",
+            makers.seconds(started),
+            files,
+            files_limit,
+            4,
+            dead=dead if isinstance(dead, samples.Missing) else len(gone.inodes),
         ),
         rows=makers.close_waits(columns),
-        peers=tuple(ages),
-        peer_of=array("I", [index for index, those in enumerate(ages.values()) for _ in those]),
+        peers=peers,
+        peer_of=array("I", [peers.index(peer) for peer, those in ages.items() for _ in those]),
         namespace=makers.NAMESPACE,
+        dead=dead if isinstance(dead, samples.Missing) else gone,
+        dead_peer_of=None
+        if isinstance(dead, samples.Missing)
+        else array("I", [peers.index(peer) for peer, those in over.items() for _ in those]),
     )
 
 

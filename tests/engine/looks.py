@@ -23,8 +23,12 @@ def seen(
     sent: float | None = None,
     files: Sequence[tuple[int, int]] | None = None,
     vanished: int | None = None,
+    dead: samples.DeadSockets | samples.Missing | None = None,
 ) -> samples.Look:
-    """The look with some of it changed: `sent` seconds ago on every row, `files` (open, limit) by process."""
+    """The look with some of it changed: `sent` seconds ago on every row, `files` (open, limit) by process.
+
+    `dead` came through the listener, and is all that the process has of that kind.
+    """
     listener, rows, owner = look.listener, look.listener.close_wait, look.owner
     if sent is not None:
         columns = makers.numbers([int(sent * 1000)] * len(rows.cookies))
@@ -36,7 +40,12 @@ def seen(
         vanished_open=listener.vanished_open if vanished is None else vanished,
         close_wait=rows,
         syn_received=listener.syn_received if handshakes is None else handshakes,
+        dead=listener.dead if dead is None else dead,
     )
+    if dead is not None:
+        amount = dead if isinstance(dead, samples.Missing) else len(dead.inodes)
+        dying = tuple(dataclasses.replace(each, dead=amount) for each in owner.processes)
+        owner = dataclasses.replace(owner, processes=dying)
     if files is not None:
         main = owner.processes[0]
         processes = tuple(

@@ -68,6 +68,17 @@ def close_waits(ages: Sequence[float] = (), *, unread: int = 0, first: int = 1) 
     return samples.CloseWaitRows(cookies, cookies, sizes, columns, columns)
 
 
+def dead(ages: Sequence[float] = (), *, unread: int = 0, first: int = 1) -> samples.DeadSockets:
+    """Connections that are over by age in seconds; of the first `unread` of them not everything was read.
+
+    One with the number of a row of close_waits is what became of it.
+    """
+    sizes = numbers([1 if at < unread else 0 for at in range(len(ages))])
+    return samples.DeadSockets(
+        numbers(range(first, first + len(ages))), sizes, numbers([int(age * 1000) for age in ages])
+    )
+
+
 EMPTY = queued()
 
 

@@ -20,6 +20,7 @@ from tests.sensors import given
 WITHHELD: dict[str, Callable[[features.Features], features.Features]] = {
     "counted_descriptors": lambda offered: dataclasses.replace(offered, counted_descriptors=False),
     "pidfd": lambda offered: dataclasses.replace(offered, pidfd=False),
+    "pidfd_getfd": lambda offered: dataclasses.replace(offered, pidfd_getfd=False),
     "tcp_info": lambda offered: dataclasses.replace(offered, tcp_info=False),
     "skmeminfo": lambda offered: dataclasses.replace(offered, skmeminfo=False),
     "cgroup_ids": lambda offered: dataclasses.replace(offered, cgroup_ids=False),

@@ -29,9 +29,14 @@ _SOURCES: Mapping[str, str] = {
 }
 
 
-def sentence(cause: findings.Cause) -> str:
-    """The cause with its numbers and its source, such as "(low confidence, from where its threads stand)"."""
+def sentence(cause: findings.Cause, *, recorded: bool = False) -> str:
+    """The cause with its numbers and its source, such as "(low confidence, from where its threads stand)".
+
+    Of a `recorded` process no dump can be taken: where it runs one can.
+    """
     if cause.kind is _Kind.UNKNOWN and cause.frame is None:
+        if recorded:
+            return "unknown: nothing shows from outside; where it was recorded, diagnose --dump shows its threads"
         return "unknown: nothing shows from outside; see where its threads stand with --dump"
     source = "" if cause.source is None else f", {_SOURCES.get(cause.source, cause.source)}"
     peer = f", {cause.peer}" if cause.peer else ""

@@ -123,7 +123,7 @@ def _replay(
         document = {**diagnosis_documents.document(found.answer), **found.document()}
         printing.json_document("DiagnosisList", document)
     else:
-        diagnosis_texts.show(found.answer)
+        diagnosis_texts.show(found.answer, recorded=True)
         for line in textwrap.wrap(printing.plain(found.sentence()), printing.width(), break_on_hyphens=False):
             printing.text(line)
     return diagnosis_documents.exit_code(found.answer)

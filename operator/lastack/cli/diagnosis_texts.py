@@ -21,12 +21,15 @@ _INDENT = "  "
 _MOST_NAMES = 4
 
 
-def show(answer: diagnosis_documents.Answer) -> None:
-    """Print the answer: the sick first, each with what it rests on and what helps, then the others."""
+def show(answer: diagnosis_documents.Answer, *, recorded: bool = False) -> None:
+    """Print the answer: the sick first, each with what it rests on and what helps, then the others.
+
+    Of what is `recorded` nothing is suggested that takes the process itself.
+    """
     sick = [item for item in answer.items if item.finding.severity is not vocabulary.Severity.NONE]
     others = [item for item in answer.items if item.finding.severity is vocabulary.Severity.NONE]
     for item in sick:
-        _print(paragraphs(item, printing.width()))
+        _print(paragraphs(item, printing.width(), recorded=recorded))
         printing.text()
     if others:
         printing.table(("LISTENER", "PROCESS", "DIAGNOSIS", ""), [_row(item) for item in others])
@@ -38,7 +41,7 @@ def show(answer: diagnosis_documents.Answer) -> None:
     printing.text(_total(answer, sick))
 
 
-def paragraphs(item: diagnosis_documents.Diagnosed, width: int) -> Iterator[str]:
+def paragraphs(item: diagnosis_documents.Diagnosed, width: int, *, recorded: bool = False) -> Iterator[str]:
     """Everything that is known about one finding, in coloured lines of at most that width."""
     found, tone = item.finding, _TONES[item.finding.severity]
     label = "" if found.severity is vocabulary.Severity.NONE else found.severity.upper()
@@ -53,7 +56,7 @@ def paragraphs(item: diagnosis_documents.Diagnosed, width: int) -> Iterator[str]
     yield from _paragraph(found.summary, width, _INDENT)
     yield from _list("seen", [each.text for each in found.evidence], width)
     if found.cause is not None:
-        yield from _list("cause", [cause_texts.sentence(found.cause)], width)
+        yield from _list("cause", [cause_texts.sentence(found.cause, recorded=recorded)], width)
     peers, omitted = diagnosis_documents.peers_of(item)
     if peers:
         named = [f"{peer.address} ({peer.close_wait})" for peer in peers[:_MOST_NAMES]]

@@ -80,6 +80,34 @@ class CloseWaitRows:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class DeadSockets:
+    """Connections that are over (reset) while a descriptor of them is open, one element each: they are in no table.
+
+    `unread` are the bytes that the process has not read. `ages_ms` is the time since data last came or went, which is
+    no less than the time since the FIN, as of rows under keep-alive.
+    """
+
+    inodes: array[int]
+    unread: array[int]
+    ages_ms: array[int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Silence:
+    """Connections that a process made itself to one server, and on which nothing has come or gone for 30 s or longer.
+
+    An idle pool looks so, and so do handlers that wait for an answer.
+    """
+
+    peer: str
+    connections: int
+
+
+NOT_WALKED = Missing("not looked at: it costs a walk over the open files of the process", quiet=True)
+"""Why a look has no dead sockets: too few sockets are in no table, or a look before has asked."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class PeerCount:
     """How many CLOSE_WAIT sockets one peer address has; v4-mapped addresses are IPv4."""
 
@@ -114,6 +142,8 @@ class ListenerSample:
     """The largest depth since the look before, by glances between the two; None where nobody glanced."""
     trough: int | None = None
     """The smallest depth since the look before, likewise: a queue that is full at every look may be empty between."""
+    dead: DeadSockets | Missing = NOT_WALKED
+    """What came through this listener, is over, and is still open in a process of its owner."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,6 +166,10 @@ class ProcessSample:
     cpu: dt.timedelta | Missing = Missing("not looked at")
     """Processor time of all its threads since it began, user and system."""
     group: GroupSample | Missing = Missing("not looked at")
+    dead: int | Missing = NOT_WALKED
+    """Its descriptors of TCP connections that are over, whoever made them."""
+    silence: Silence | None = None
+    """The server to which it has most such connections; looked at only where many of its sockets are dead."""
 
     @property
     def files_share(self) -> float:
@@ -248,6 +282,7 @@ class Look:
 class OutboundLook:
     """The CLOSE_WAIT sockets that one process has as a client (no listener on their local port), at one instant.
 
+    And those that are over although it still has them open: a process that has only such ones has a look, too.
     `peer_of` says for each row which of `peers` ("ADDRESS:PORT" as in ThreadStand.peer) it is connected to.
     """
 
@@ -257,6 +292,10 @@ class OutboundLook:
     peers: tuple[str, ...]
     peer_of: array[int]
     namespace: NamespaceSample
+    dead: DeadSockets | Missing = NOT_WALKED
+    """Connections that it made itself, that are over, and that it still has open."""
+    dead_peer_of: array[int] | None = None
+    """As `peer_of`, for `dead`; None where that is missing."""
 
     @property
     def peer_counts(self) -> tuple[PeerCount, ...]:

@@ -6,10 +6,13 @@ Called by bootstrap; everybody else receives the value, so that a test can withh
 
 import dataclasses
 import os
+import re
 import socket
 
 from lastack import errors
 from lastack.kernel import inet_diag, linux, sock_diag
+
+_PIDFD_GETFD_SINCE = (5, 6)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class Features:
     """stat(/proc/PID/fd) counts (6.2); else the folder is listed."""
     pidfd: bool
     """pidfd_open (5.3); else pid and start time are compared before an act."""
+    pidfd_getfd: bool
+    """A socket of another process can be asked what became of it (5.6); else dead ones are Missing."""
     tcp_info: bool
     """Ages of sockets; else they are Missing."""
     skmeminfo: bool
@@ -46,6 +51,7 @@ def probe() -> Features:
         release=os.uname().release,
         counted_descriptors=_counts_descriptors(),
         pidfd=_has_pidfd(),
+        pidfd_getfd=_has_pidfd_getfd(os.uname().release),
         tcp_info=inet_diag.Attribute.TCP_INFO in present,
         skmeminfo=inet_diag.Attribute.SKMEMINFO in present,
         cgroup_ids=present.get(inet_diag.Attribute.CGROUP_ID, 0) > 1,
@@ -83,6 +89,12 @@ def _has_pidfd() -> bool:
     except OSError:
         return False
     return True
+
+
+def _has_pidfd_getfd(release: str) -> bool:
+    """By the release: Python has no name for the call, and to load ctypes for a question costs every start."""
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return found is not None and (int(found[1]), int(found[2])) >= _PIDFD_GETFD_SINCE
 
 
 def _walks_once() -> bool:

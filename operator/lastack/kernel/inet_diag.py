@@ -173,16 +173,20 @@ def without_owner(block: netlink.Block) -> netlink.Block | None:
     return netlink.Block(records, stride, len(kept))
 
 
-def with_inodes(block: netlink.Block, inodes: AbstractSet[int]) -> netlink.Block | None:
-    """Only the rows of the sockets with these inodes, copied; None when there are none."""
-    stride = block.stride
+def inodes(block: netlink.Block) -> list[int]:
+    """The inode of every row, 0 where no process has it."""
     words = bytearray(4 * block.count)
     for at in range(4):
         words[at::4] = block.plane(INODE + at)
-    column = memoryview(words).cast("I").tolist()
-    if inodes.isdisjoint(column):
+    return memoryview(words).cast("I").tolist()
+
+
+def with_inodes(block: netlink.Block, wanted: AbstractSet[int]) -> netlink.Block | None:
+    """Only the rows of the sockets with these inodes, copied; None when there are none."""
+    stride, column = block.stride, inodes(block)
+    if wanted.isdisjoint(column):
         return None
-    kept = [index for index, inode in enumerate(column) if inode in inodes]
+    kept = [index for index, inode in enumerate(column) if inode in wanted]
     records = bytearray().join(block.records[index * stride : (index + 1) * stride] for index in kept)
     return netlink.Block(records, stride, len(kept))
 

@@ -33,7 +33,8 @@ def counters(pid: int | str = "self") -> dict[str, int] | samples.Missing:
 def sockets_in_use(pid: int | str = "self") -> dict[str, int] | samples.Missing:
     """`TCP.inuse`, `TCP.tw`, `TCP6.inuse` ... of a process's namespace: a bound of its CLOSE_WAIT sockets.
 
-    `TCP.alloc`, `TCP.orphan` and `TCP.mem` are of the whole machine. Without IPv6 there is no TCP6.
+    `sockets.used` counts those of every kind. `TCP.alloc`, `TCP.orphan` and `TCP.mem` are of the whole machine.
+    Without IPv6 there is no TCP6.
     """
     content = procfs.read(f"/proc/{pid}/net/sockstat")
     if isinstance(content, samples.Missing):

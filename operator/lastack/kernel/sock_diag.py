@@ -158,6 +158,13 @@ class SockDiag:
                 table.append(found)
         return table
 
+    def inodes(self) -> frozenset[int]:
+        """The inodes of all sockets that have one and are in a table, listeners too; nothing else is kept of them."""
+        found: set[int] = set()
+        for block in self._blocks(_CONNECTED | _LISTEN):
+            found.update(inet_diag.inodes(block))
+        return frozenset(found)
+
     def listeners(self, *, ports: Collection[int] = ()) -> tuple[Listener, ...]:
         """The listening sockets, by port, address and inode; the same tuple as before when nothing has changed."""
         question = (self.one_walk, frozenset(ports))

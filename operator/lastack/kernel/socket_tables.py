@@ -151,6 +151,26 @@ class SocketTable:
         host = f"[{address}]" if ":" in address else address
         return f"{host}:{self.peer_ports[index]}"
 
+    def add(self, row: SocketRow) -> None:
+        """Add one row that came from elsewhere than a dump."""
+        for name in ("state", "timer", "rqueue", "wqueue", "inode", "uid", "local_port", "peer_port"):
+            getattr(self, f"{name}s").append(getattr(row, name))
+        self.families.append(row.family)
+        self.cookies.append(row.cookie)
+        self.expires_ms.append(row.expires_ms)
+        self.local_addresses += _address_bytes(row.family, row.local_address)
+        self.peer_addresses += _address_bytes(row.family, row.peer_address)
+        for column, value in (
+            (self.last_data_sent_ms, row.last_data_sent_ms),
+            (self.last_data_recv_ms, row.last_data_recv_ms),
+            (self.last_ack_recv_ms, row.last_ack_recv_ms),
+            (self.drops, row.drops),
+            (self.cgroup_ids, row.cgroup_id),
+            (self.v6only, row.v6only),
+        ):
+            column.values.append(value or 0)
+            column.present.append(value is not None)
+
     def append(self, block: netlink.Block) -> None:
         """Add the rows of a block. Raises KernelReplyError when an attribute is malformed."""
         for part, layout in inet_diag.by_layout(block):
@@ -195,6 +215,14 @@ class SocketTable:
             else:
                 column.values.frombytes(_gather(block, offset, width))
                 column.present.extend(present)
+
+
+def _address_bytes(family: int, text: str) -> bytes:
+    """The 16 bytes of a row again: the other way of address_text."""
+    if ":" in text:
+        return socket.inet_pton(socket.AF_INET6, text)
+    raw = socket.inet_pton(socket.AF_INET, text)
+    return raw + bytes(12) if family == inet_diag.INET else _MAPPED + raw
 
 
 def _optional(kind: str) -> OptionalColumn:

@@ -113,6 +113,7 @@ class SignalName(enum.StrEnum):
     OPEN_FILES_COUNT = "openFiles.count"
     OPEN_FILES_LIMIT = "openFiles.limit"
     OPEN_FILES_FILL = "openFiles.fill"
+    OPEN_FILES_DEAD = "openFiles.dead"
     OPEN_FILES_SLOPE = "openFiles.slope"
     OPEN_FILES_EXHAUSTS_IN = "openFiles.exhaustsIn"
     THREADS = "threads"

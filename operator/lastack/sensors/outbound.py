@@ -111,12 +111,16 @@ def look(
     process: samples.ProcessSample,
     found: tables.Tables,
     rows: Sequence[int],
+    *,
     namespace: samples.NamespaceSample,
+    dead: tuple[samples.DeadSockets | samples.Missing, tuple[str, ...]],
 ) -> samples.OutboundLook:
-    """These rows of the half-closed table, which one process holds, as columns."""
+    """These rows of the half-closed table, which one process holds, as columns, and its `dead` sockets by peer."""
     table = found.half_closed.table
     names: dict[str, int] = {}
     peer_of = array("I", (names.setdefault(table.peer(index), len(names)) for index in rows))
+    gone, peers = dead
+    dead_peer_of = array("I", (names.setdefault(peer, len(names)) for peer in peers))
     return samples.OutboundLook(
         at=at,
         process=process,
@@ -124,6 +128,8 @@ def look(
         peers=tuple(names),
         peer_of=peer_of,
         namespace=namespace,
+        dead=gone,
+        dead_peer_of=None if isinstance(gone, samples.Missing) else dead_peer_of,
     )
 
 

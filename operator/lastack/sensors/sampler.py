@@ -14,6 +14,7 @@ from lastack.engine import instants, samples
 from lastack.kernel import features, listening, netns, procfs, sock_diag
 from lastack.sensors import (
     connections,
+    dead,
     groups,
     listeners,
     memories,
@@ -78,6 +79,7 @@ class SocketSampler:
         self._groups = groups.GroupReader()
         self._stands = stands.StandReader()
         self._clients = outbound.ClientIndex()
+        self._dead = dead.DeadSocketIndex(can_ask=offered.pidfd_getfd)
         self._memories = memories.ListenerMemories()
         self._gate = quiet.Gate()
         self._known = listening.Known()
@@ -130,14 +132,20 @@ class SocketSampler:
                 pid for each in scene.chosen if each.cookie in waiting for pid in scene.mine[each.inode]
             }
             stood = self._stands.read(reader, scene.directory, inode, at_stake)
-        serving = {pid for pids in scene.mine.values() for pid in pids}
-        half_closed = scene.found.half_closed
-        clients = self._clients.join(inode, half_closed.table, half_closed.outbound, selection, serving)
-        running = self._read_processes(serving, clients, None if selection.deep else at_stake)
+            serving = {pid for pids in scene.mine.values() for pid in pids}
+            half_closed = scene.found.half_closed
+            clients = self._clients.join(inode, half_closed.table, half_closed.outbound, selection, serving)
+            # Whoever was asked for may have nothing left that is in a table.
+            asked = (selection.pids or ()) if selection.deep else ()
+            running = self._read_processes(
+                {*serving, *clients.by_pid, *asked}, clients, None if selection.deep else at_stake
+            )
+            gone = self._dead.look(scene.at, running, scene.directory, reader, deep=selection.deep)
+        running = {pid: gone.told(process) for pid, process in running.items()}
         looks = []
         for each in scene.chosen:
             owner = _owner([running[pid] for pid in scene.mine[each.inode] if pid in running], scene.held)
-            listener = self._sample(each, scene, owner)
+            listener = self._sample(each, scene, owner, gone)
             where = stands.of_owner(owner, stood) if each.cookie in waiting else samples.NOTHING_WAITS
             looks.append(samples.Look(scene.at, listener, owner, scene.namespace, where))
         self._memories.end_look(inode, {each.cookie for each in scene.everything})
@@ -145,7 +153,7 @@ class SocketSampler:
             scene.at,
             tuple(looks),
             (*_missing_pids(selection.pids, scene.held.unseen | clients.unseen), *clients.missing()),
-            _outbound(scene, clients, running),
+            _outbound(scene, clients, running, gone),
         )
 
     def _read(self, reader: sock_diag.SockDiag, selection: ports.Selection) -> _Scene:
@@ -178,14 +186,14 @@ class SocketSampler:
 
     def _read_processes(
         self,
-        serving: Collection[samples.Pid],
+        pids: Collection[samples.Pid],
         clients: outbound.Joined,
         grouped: Collection[samples.Pid] | None,
     ) -> _Running:
         """Those of the processes that are still there; the control groups of `grouped` (None: of all)."""
         found = {}
         groups_of = self._groups.look()
-        for pid in {*serving, *clients.by_pid}:
+        for pid in pids:
             group = groups_of(pid) if grouped is None or pid in grouped else samples.NOTHING_WAITS
             process = self._processes.read(pid, clients.amount(pid), group)
             if not isinstance(process, samples.Missing):
@@ -193,7 +201,7 @@ class SocketSampler:
         return found
 
     def _sample(
-        self, listener: sock_diag.Listener, scene: _Scene, owner: samples.Owner
+        self, listener: sock_diag.Listener, scene: _Scene, owner: samples.Owner, gone: dead.Dead
     ) -> samples.ListenerSample:
         shared, found = scene.directory.shared(listener), scene.found
         rows, key = scene.accepted[listener.cookie], (scene.namespace.inode, listener.cookie)
@@ -218,6 +226,7 @@ class SocketSampler:
             peers_omitted=omitted,
             peak=self._memories.peak(key, listener.depth),
             trough=self._memories.trough(key, listener.depth),
+            dead=gone.of_listener(listener.cookie, [process.pid for process in owner.processes]),
         )
         self._memories.keep(key, rows)
         return sample
@@ -270,11 +279,20 @@ def _syn_received(
     return _NO_CONNECTIONS if found.opening is None else len(found.opening.of(listener))
 
 
-def _outbound(scene: _Scene, clients: outbound.Joined, running: _Running) -> tuple[samples.OutboundLook, ...]:
+def _outbound(
+    scene: _Scene, clients: outbound.Joined, running: _Running, gone: dead.Dead
+) -> tuple[samples.OutboundLook, ...]:
     """What each process has open as a client, by pid; one that ended meanwhile has nothing."""
     return tuple(
-        outbound.look(scene.at, running[pid], scene.found, rows, scene.namespace)
-        for pid, rows in sorted(clients.by_pid.items())
+        outbound.look(
+            scene.at,
+            running[pid],
+            scene.found,
+            clients.by_pid.get(pid, ()),
+            namespace=scene.namespace,
+            dead=gone.of_client(pid),
+        )
+        for pid in sorted(clients.by_pid.keys() | gone.outbound.keys())
         if pid in running
     )
 

@@ -7,7 +7,7 @@ and nobody is served.
 
 import dataclasses
 
-from lastack.engine import close_waits, findings, queues, samples, signals, thresholds
+from lastack.engine import close_waits, dead_sockets, findings, queues, samples, signals, thresholds
 from lastack.engine.diagnoses import evidence
 from lastack.policy import vocabulary
 
@@ -109,7 +109,9 @@ def _fullest(window: samples.Window) -> _Table | None:
 
 def _dead(window: samples.Window) -> int:
     """Files that hold connections whose clients have left, as far as they can be seen."""
-    return len(close_waits.held_ages(window, window.last)) + close_waits.vanished_open(window)
+    dead = dead_sockets.standing_ages(window)
+    without_row = close_waits.vanished_open(window) if isinstance(dead, samples.Missing) else len(dead)
+    return len(close_waits.held_ages(window, window.last)) + without_row
 
 
 def _finding(

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from lastack.engine import close_waits, findings, queues, samples, signals, thresholds
+from lastack.engine import close_waits, dead_sockets, findings, queues, samples, signals, thresholds
 from lastack.policy import vocabulary
 
 _Name = vocabulary.SignalName
@@ -10,7 +10,7 @@ _Name = vocabulary.SignalName
 
 def match_unknown(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
     """Fit when somebody waits or is dropped and the signals that would tell why are missing or not conclusive."""
-    for doubt in (_queue, _drops, _handlers):
+    for doubt in (_queue, _drops, _silent, _handlers, _unlisted):
         found = doubt(window, measured)
         if found is not None:
             return found
@@ -75,6 +75,39 @@ def _handlers(window: samples.Window, measured: findings.Signals) -> findings.Fi
         (_Name.WORKERS_STUCK,),
         f"{len(rows)} connections have had no answer since their clients left, the first {max(rows):.0f} s ago: "
         "stuck handlers, the beginning of a leak, or long polls whose clients gave up; a thread dump tells",
+    )
+
+
+def _silent(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
+    """Connections that are over are kept, and as many to one server are silent: a leak, or handlers that hang on it."""
+    dead = dead_sockets.standing_ages(window)
+    if isinstance(dead, samples.Missing) or len(window.looks) < 2:
+        return None
+    kept = len(dead) + len(close_waits.held_ages(window, window.last))
+    silence = dead_sockets.silence(window, kept) if kept >= thresholds.LEAK_HELD else None
+    if silence is None:
+        return None
+    return _unknown(
+        measured,
+        (_Name.WORKERS_STUCK,),
+        f"{kept} connections whose clients have left are still open, and {silence.connections} to {silence.peer} that "
+        "the process made are silent: handlers that wait for its answer, or a leak beside an idle pool; a thread dump "
+        "tells",
+    )
+
+
+def _unlisted(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
+    """A process has many TCP sockets that are in no table, all the time, and what they are may not be asked."""
+    dead = measured.get(_Name.OPEN_FILES_DEAD)
+    if not isinstance(dead, samples.Missing) or dead.quiet:
+        return None
+    before = window.first.owner.fullest
+    if before is None or not isinstance(before.dead, samples.Missing) or before.dead.quiet:
+        return None
+    return _unknown(
+        measured,
+        (_Name.OPEN_FILES_DEAD,),
+        f"{dead.why}; connections that are over and that nobody closes, or sockets that were never connected",
     )
 
 

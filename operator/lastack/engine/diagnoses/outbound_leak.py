@@ -1,12 +1,14 @@
 """outbound-leak: a process keeps connections that it made itself and whose server has hung up. An item of its own.
 
 Pools keep a few of them until they look again, and that is healthy; so age, number and growth decide, for each server
-by itself. Called by engine.diagnoses.
+by itself. Where keep-alive is on, a connection is reset a minute after its server forgot it, and leaves the kernel's
+tables; the file that stays open counts as the connection did. Called by engine.diagnoses.
 """
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 
-from lastack.engine import findings, gauges, samples, signals, thresholds
+from lastack.engine import dead_sockets, findings, gauges, samples, signals, thresholds
 from lastack.policy import vocabulary
 
 _Name = vocabulary.SignalName
@@ -15,14 +17,27 @@ _Confidence = vocabulary.Confidence
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Pile:
-    """What one process keeps of one server. `grown` is by how many more rows have settled than at the first look."""
+    """What one process keeps of one server: ages in seconds of `rows` in CLOSE_WAIT, and of what is `dead`.
+
+    `grown` is by how many more have settled than at the first look.
+    """
 
     peer: str
-    count: int
-    old: int
-    oldest_seconds: float
-    spread_seconds: float
+    rows: list[float]
+    dead: list[float]
     grown: int
+
+    @property
+    def ages(self) -> list[float]:
+        return [*self.rows, *self.dead]
+
+    @property
+    def count(self) -> int:
+        return len(self.rows) + len(self.dead)
+
+    @property
+    def old(self) -> int:
+        return _older(self.ages)
 
 
 def judge(window: samples.OutboundWindow) -> findings.Finding:
@@ -37,34 +52,41 @@ def judge(window: samples.OutboundWindow) -> findings.Finding:
 
 
 def _piles(window: samples.OutboundWindow) -> list[_Pile]:
-    before = _settled(window.first)
-    after = _settled(window.last)
-    look = window.last
-    ages: dict[int, list[int]] = {}
-    for age, peer in zip(look.rows.ages_ms, look.peer_of, strict=True):
-        ages.setdefault(peer, []).append(age)
-    old_ms = thresholds.OUTBOUND_OLD.total_seconds() * 1000
-    return [
-        _Pile(
-            peer=look.peers[peer],
-            count=len(those),
-            old=sum(1 for age in those if age >= old_ms),
-            oldest_seconds=max(those) / 1000,
-            spread_seconds=(max(those) - min(those)) / 1000,
-            grown=after.get(look.peers[peer], 0) - before.get(look.peers[peer], 0),
-        )
-        for peer, those in ages.items()
-    ]
-
-
-def _settled(look: samples.OutboundLook) -> dict[str, int]:
-    """By server, the rows that were not on their way to be closed."""
-    least_ms = thresholds.OUTBOUND_SETTLED.total_seconds() * 1000
-    found: dict[str, int] = {}
-    for age, peer in zip(look.rows.ages_ms, look.peer_of, strict=True):
-        if age >= least_ms:
-            found[look.peers[peer]] = found.get(look.peers[peer], 0) + 1
+    """By server; of what is over only what has stood for the whole window, dead or half-closed."""
+    first, last = window.first, window.last
+    rows, dead = _rows(last), _dead(last, dead_sockets.standing(first.dead, first.rows.inodes, last.dead))
+    before, before_dead = _rows(first), _dead(first, range(dead_sockets.amount(first.dead)))
+    told = not isinstance(last.dead, samples.Missing)
+    found = []
+    for peer in rows | dead:
+        grown = _settled(rows.get(peer, [])) - _settled(before.get(peer, []))
+        if told:
+            grown += _settled(dead.get(peer, [])) - _settled(before_dead.get(peer, []))
+        found.append(_Pile(peer, rows.get(peer, []), dead.get(peer, []), grown))
     return found
+
+
+def _rows(look: samples.OutboundLook) -> dict[str, list[float]]:
+    return _by_peer(look, look.rows.ages_ms, look.peer_of, range(len(look.peer_of)))
+
+
+def _dead(look: samples.OutboundLook, those: Iterable[int]) -> dict[str, list[float]]:
+    return _by_peer(look, dead_sockets.ages_ms(look.dead), look.dead_peer_of or (), those)
+
+
+def _by_peer(
+    look: samples.OutboundLook, ages_ms: Sequence[int], peer_of: Sequence[int], those: Iterable[int]
+) -> dict[str, list[float]]:
+    """The ages in seconds of those of the rows, by server."""
+    found: dict[str, list[float]] = {}
+    for row in those:
+        found.setdefault(look.peers[peer_of[row]], []).append(ages_ms[row] / 1000)
+    return found
+
+
+def _settled(ages: list[float]) -> int:
+    """How many were not on their way to be closed."""
+    return sum(age >= thresholds.OUTBOUND_SETTLED.total_seconds() for age in ages)
 
 
 def _confidence(
@@ -79,7 +101,7 @@ def _confidence(
     if pile.count < thresholds.OUTBOUND_LEAK:
         return None
     if pile.old < thresholds.OUTBOUND_LEAK:
-        one_by_one = pile.spread_seconds >= thresholds.OUTBOUND_SETTLED.total_seconds()
+        one_by_one = max(pile.ages) - min(pile.ages) >= thresholds.OUTBOUND_SETTLED.total_seconds()
         return _Confidence.LOW if growing and one_by_one else None
     limit = signals.known(measured[_Name.OPEN_FILES_LIMIT])
     heavy = limit is not None and pile.count >= limit * thresholds.OUTBOUND_SHARE
@@ -99,21 +121,7 @@ def _leak(
     process = window.last.process
     files = signals.known(measured[_Name.OPEN_FILES_COUNT])
     limit = signals.known(measured[_Name.OPEN_FILES_LIMIT])
-    evidence = [
-        findings.Evidence(
-            _Name.CLOSE_WAIT_OUTBOUND,
-            pile.count,
-            thresholds.OUTBOUND_LEAK,
-            f"{pile.count} connections of {process.command} to {pile.peer} are open although that side has closed",
-        ),
-        findings.Evidence(
-            _Name.CLOSE_WAIT_OLDEST,
-            round(pile.oldest_seconds, 3),
-            thresholds.OUTBOUND_OLD.total_seconds(),
-            f"the oldest for {pile.oldest_seconds:.0f} s, {pile.old or 'none'} of them for longer than "
-            f"{thresholds.OUTBOUND_OLD.total_seconds():.0f} s",
-        ),
-    ]
+    evidence = _kept(pile, process.command)
     if pile.grown > 0:
         text = f"{pile.grown} more than at the first look have stood for a while"
         evidence.append(findings.Evidence(_Name.CLOSE_WAIT_OUTBOUND, pile.grown, 0, text))
@@ -131,12 +139,43 @@ def _leak(
         confidence=confidence,
         summary=(
             f"the process does not close connections that it made itself: {pile.count} to {pile.peer}, which has "
-            f"closed them, the oldest {pile.oldest_seconds:.0f} s ago"
+            f"closed them, the oldest {max(pile.ages):.0f} s ago"
         ),
         evidence=tuple(evidence),
         signals=measured,
         outbound=True,
     )
+
+
+def _kept(pile: _Pile, command: str) -> list[findings.Evidence]:
+    """What the kernel lists, and what it lists no more."""
+    old = thresholds.OUTBOUND_OLD.total_seconds()
+    evidence = []
+    if pile.rows:
+        oldest = max(pile.rows)
+        text = (
+            f"{len(pile.rows)} connections of {command} to {pile.peer} are open although that side has closed"
+        )
+        aged = f"the oldest for {oldest:.0f} s, {_older(pile.rows) or 'none'} of them for longer than {old:.0f} s"
+        evidence += [
+            findings.Evidence(_Name.CLOSE_WAIT_OUTBOUND, len(pile.rows), thresholds.OUTBOUND_LEAK, text),
+            findings.Evidence(_Name.CLOSE_WAIT_OLDEST, round(oldest, 3), old, aged),
+        ]
+    if pile.dead:
+        more = f"{len(pile.dead)} more" if pile.rows else f"{len(pile.dead)} connections of {command}"
+        text = (
+            f"{more} to {pile.peer} are over, reset and in no table of the kernel, and their files are still open; "
+            f"nothing came or went for up to {max(pile.dead):.0f} s, on {_older(pile.dead) or 'none'} of them for "
+            f"longer than {old:.0f} s"
+        )
+        evidence.append(
+            findings.Evidence(_Name.OPEN_FILES_DEAD, len(pile.dead), thresholds.OUTBOUND_LEAK, text)
+        )
+    return evidence
+
+
+def _older(ages: list[float]) -> int:
+    return sum(age >= thresholds.OUTBOUND_OLD.total_seconds() for age in ages)
 
 
 def _healthy(
@@ -146,7 +185,7 @@ def _healthy(
     peers = (
         f"{piles[0].peer}" + (f" and {len(piles) - 1} more" if len(piles) > 1 else "") if piles else "nobody"
     )
-    oldest = max((pile.oldest_seconds for pile in piles), default=0.0)
+    oldest = max((age for pile in piles for age in pile.ages), default=0.0)
     text = (
         f"{total} own connection{'s' if total != 1 else ''} to {peers} that the other side closed, "
         f"the oldest {oldest:.0f} s ago: a pool that has not looked yet"
