@@ -205,7 +205,8 @@ def _document(wanted: _Wanted, finding: groups.Finding, found: series.Series) ->
         "pid": wanted.pid or found.rounds[-1][0].pid,
         "unit": wanted.unit,
         "processes": [
-            {"pid": one.pid, "command": one.command, "runtime": one.runtime} for one in found.rounds[-1]
+            {"pid": one.pid, "command": one.command, "runtime": one.runtime, "partial": one.partial}
+            for one in found.rounds[-1]
         ],
         "dumps": finding.rounds,
         "span": quantities.short(finding.span),

@@ -58,7 +58,7 @@ def find(rounds: Sequence[Round]) -> Finding:
     top = _most_common_place([thread for thread in standing if _in_application(thread)] or standing)
     if top is None:
         seen = f"{len(rounds)} dump{'s' if len(rounds) > 1 else ''} over {span.total_seconds():.3g} s"
-        text = f"none of {len(last)} threads stands still outside of waiting for work ({seen})"
+        text = f"none of {len(last)} threads stands still outside of waiting for work ({seen}){_reservation(rounds)}"
         return Finding(text, None, 0, len(last), len(rounds), span, groups)
     stuck = [thread for thread in standing if thread.place == top]
     workers = _workers(rounds[-1], {thread.role for thread in stuck})
@@ -66,7 +66,7 @@ def find(rounds: Sequence[Round]) -> Finding:
     verb = "stand" if len(stuck) > 1 else "stands"
     meaning = meanings.of(stuck, last)
     doing = f" {meaning.words}" if meaning.words else ""
-    text = f"{len(stuck)} of {workers} {kind} {verb} in {top}{doing}, {_in_rounds(rounds, span)}"
+    text = f"{len(stuck)} of {workers} {kind} {verb} in {top}{doing}, {_in_rounds(rounds, span)}{_reservation(rounds)}"
     return Finding(text, top, len(stuck), workers, len(rounds), span, groups, meaning)
 
 
@@ -138,6 +138,16 @@ def _in_rounds(rounds: Sequence[Round], span: dt.timedelta) -> str:
     if len(rounds) == 1:
         return "in one dump, which cannot tell slow from stuck"
     return f"unchanged in {len(rounds)} dumps over {span.total_seconds():.3g} s"
+
+
+def _reservation(rounds: Sequence[Round]) -> str:
+    """The numbers are what was seen, which need not be all."""
+    cut = sum(dump.partial is not None for each in rounds for dump in each)
+    return (
+        ""
+        if not cut
+        else f" (at least: {cut} of {sum(map(len, rounds))} dumps {'is' if cut == 1 else 'are'} not whole)"
+    )
 
 
 def _paragraph(group: Group, rounds: int, most_frames: int) -> str:

@@ -61,10 +61,16 @@ class Reading:
 
 
 def read(raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
-    """The threads in the JSON of a Reading."""
-    content = json.loads(raw)
-    threads = tuple(_thread(pid, entry) for entry in content["threads"])
-    return stacks.ProcessDump(pid, parent, command, at, threads, raw, content["runtime"])
+    """The threads in the JSON of a Reading. Raises Unsupported for anything else."""
+    try:
+        content = json.loads(raw)
+        threads = tuple(_thread(pid, entry) for entry in content["threads"])
+        runtime = str(content["runtime"])
+    except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        raise errors.Unsupported(
+            f"this is no record of threads as the kernel sees them: {problem!r}"
+        ) from problem
+    return stacks.ProcessDump(pid, parent, command, at, threads, raw, runtime)
 
 
 def _entry(pid: int, thread: int) -> dict[str, Any] | None:
