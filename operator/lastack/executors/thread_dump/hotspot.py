@@ -240,8 +240,8 @@ def _thread(pid: int, draft: _Draft) -> stacks.ThreadStack:
     name = stacks.plain(head["name"])
     state = draft.state or ""
     waits = _waits_for_work(draft.functions)
-    # A lock that the thread holds itself is one whose wait() it is in: it waits to be told, not for an owner.
-    waits_for = None if draft.waits_for is None or draft.waits_for.id in draft.locked else draft.waits_for
+    # A lock that the thread holds itself is one whose wait() it is in: it waits to be told, and has let go of it.
+    told_at = draft.waits_for.id if draft.waits_for and draft.waits_for.id in draft.locked else None
     return stacks.ThreadStack(
         pid=pid,
         thread=_native(head),
@@ -251,8 +251,8 @@ def _thread(pid: int, draft: _Draft) -> stacks.ThreadStack:
         waits_for_work=waits,
         frames=tuple(draft.frames),
         state=state,
-        waits_for=waits_for,
-        holds=tuple(dict.fromkeys(draft.locked)),
+        waits_for=None if told_at else draft.waits_for,
+        holds=tuple(lock for lock in dict.fromkeys(draft.locked) if lock != told_at),
     )
 
 

@@ -125,6 +125,7 @@ def _thread(pid: int, entry: dict[str, Any]) -> stacks.ThreadStack:
         # What the kernel goes through below a call may differ from look to look; the call is what stands still.
         frames=frames[:1] if running else frames,
         state=entry["state"],
+        wait=stacks.Wait(None, running=True) if running else None,
     )
 
 
