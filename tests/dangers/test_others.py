@@ -106,16 +106,16 @@ manner = sys.argv[2]
 path = f"/tmp/.java_pid{os.getpid()}"
 listener = socket.socket(socket.AF_UNIX)
 def listen():
-    listener.bind(path)
+    listener.bind(path + ".tmp")
     listener.listen(5)
+    os.rename(path + ".tmp", path)
 if manner not in {"late", "never"}:
     listen()
 print("up 1", flush=True)
 try:
     if manner == "late":
-        while not asked:
+        while not (asked and os.path.exists(sys.argv[1] + ".now")):
             time.sleep(0.01)
-        time.sleep(1.5)
         listen()
     while True:
         if manner == "never":
@@ -207,6 +207,7 @@ def test_a_jvm_that_comes_to_the_signal_late(library: pathlib.Path, asker: askin
             said = refused(life.pid, dt.timedelta(milliseconds=200))
             assert f"(.attach_pid{life.pid} in its /tmp waits for it)" in said
             assert trigger.exists()
+            library.with_name("libjvm.so.now").touch()
             waiting.wait_until(own.exists, within=worlds.WITHIN, what="the socket")
             assert "it answered b'1" in refused(life.pid, dt.timedelta(seconds=5))
             assert not trigger.exists()
