@@ -24,9 +24,9 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("corpus")]
 WITHIN = dt.timedelta(seconds=30)
 PEER = f"127.0.0.1:{shapes.DOWNSTREAM_PORT}"
 LOCKED = "waiting for a lock"
-PYTHON_LOCK = ("_wait_for_lock (handlers.py:26)", LOCKED)
-PYTHON_ASKS = ("_ask_downstream (handlers.py:33)", f"reading from {PEER}")
-PYTHON_COMPUTES = ("_compute (handlers.py:", "running")
+PYTHON_LOCK = ("_wait_for_lock (", f"handlers.py:25) {LOCKED}")
+PYTHON_ASKS = ("_ask_downstream (", f"handlers.py:32) reading from {PEER}")
+PYTHON_COMPUTES = ("_compute (", "handlers.py:", "running")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

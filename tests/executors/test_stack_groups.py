@@ -193,3 +193,15 @@ def test_of_two_places_the_one_that_computes_is_named() -> None:
     )
     loop = running(stacks.Frame("loop", "app.py", 2, application=True))
     assert "loop (app.py:2)" == str(groups.find([round_of(sleeping, loop)]).frame)
+
+
+def test_dumps_that_were_read_in_another_way_are_not_compared() -> None:
+    """A JVM that could not be asked at first moved in none of the dumps that can be compared."""
+    stuck = round_of(running(stacks.Frame("loop", "app.py", 2, application=True)))
+    by_kernel = round_of(running(stacks.Frame("code of its own", "", 0, application=False)))
+    asked = [
+        dataclasses.replace(stuck[0], suffix="txt", at=AT + dt.timedelta(seconds=5 * number))
+        for number in (1, 2)
+    ]
+    found = groups.find([by_kernel, [asked[0]], [asked[1]]])
+    assert "1 of 1 worker threads stands in loop (app.py:2), unchanged in 2 dumps over 5 s" == found.text

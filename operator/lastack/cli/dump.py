@@ -188,12 +188,17 @@ def _text(found: series.Series, finding: groups.Finding) -> None:
 
 
 def _wrapped(line: str) -> str:
-    return "\n".join(textwrap.wrap(printing.plain(line), printing.width(), subsequent_indent="  "))
+    return "\n".join(
+        textwrap.wrap(printing.plain(line), printing.width(), subsequent_indent="  ", break_on_hyphens=False)
+    )
 
 
 def _cut(line: str) -> str:
+    """A frame that is too long loses its beginning: the package says less than the method, the file and the line."""
     room = printing.width()
-    return line if len(line) <= room else line[: room - 1] + "…"
+    frame = line.lstrip()
+    indent = line[: len(line) - len(frame)]
+    return line if len(line) <= room else f"{indent}…{frame[len(indent) + 1 - room :]}"
 
 
 def _document(wanted: _Wanted, finding: groups.Finding, found: series.Series) -> dict[str, object]:

@@ -53,6 +53,7 @@ class Finding:
 
 def find(rounds: Sequence[Round]) -> Finding:
     """Compare the rounds, oldest first; at least one."""
+    rounds = _read_alike(rounds)
     last = [thread for dump in rounds[-1] for thread in dump.threads]
     still = _unchanged(rounds)
     span = _span(rounds)
@@ -85,6 +86,17 @@ def listing(finding: Finding, *, most_groups: int = MOST_GROUPS, most_frames: in
     if left > 0:
         parts.append(f"... and {left} more {'stack' if left == 1 else 'stacks'}")
     return "\n\n".join(parts)
+
+
+def _read_alike(rounds: Sequence[Round]) -> Sequence[Round]:
+    """The last rounds in which each process was read in the same way: a stack of the kernel's is like no other."""
+    way = {dump.pid: dump.suffix for dump in rounds[-1]}
+    alike = 0
+    for each in reversed(rounds):
+        if any(way.get(dump.pid, dump.suffix) != dump.suffix for dump in each):
+            break
+        alike += 1
+    return rounds[-alike:]
 
 
 def _unchanged(rounds: Sequence[Round]) -> set[tuple[int, int]]:
