@@ -87,9 +87,10 @@ bench: setup ## cost against a C reference and ss, into build/bench.json
 	$(BIN)/python -m benchmarks.table --out build/bench.json
 
 SOAK_TICKS ?= 10000
-soak: setup ## memory over 10,000 ticks, 20 looks at each disease beside busy cores, the whole honest proof; as root
+soak: setup ## memory over 10,000 ticks, 20 looks beside busy cores, 50 runs of each danger, the honest proof; as root
 	$(BIN)/python -m benchmarks.soak --ticks $(SOAK_TICKS) --out build/soak.json
 	$(BIN)/python -m tests.corpus.busy --out build/busy.json
+	DANGER_RUNS=50 DANGER_FIGURES=build/dangers.json $(BIN)/pytest -q -m dangers tests/dangers
 	$(BIN)/python -m tests.corpus --out build/corpus.json
 	$(MAKE) test-kernels
 

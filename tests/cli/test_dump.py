@@ -53,6 +53,15 @@ def test_the_text_names_the_stuck_threads_within_80_columns(stalled: int) -> Non
     assert done.stdout.replace("\n", "").isprintable()
 
 
+LONG = "stall_with_a_name_that_is_longer_than_anybody_would_like_it_to_be_on_a_small_terminal"
+
+
+def test_a_frame_that_is_too_long_keeps_its_line(stalled: int) -> None:
+    """The file and the line are what is looked for; packages, at the beginning, are not."""
+    done = dump(stalled, "--count", 1)
+    assert f"    …{LONG[-62:]} (<string>:4)" in done.stdout.splitlines()
+
+
 def test_the_json_is_one_document(stalled: int) -> None:
     """Groups with whole stacks, for scripts."""
     done = dump(stalled, "--count", 2, "--every", "100ms", "-o", "json")

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import datetime as dt
 import os
 import pathlib
-import shutil
-import signal
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 
 import psutil
@@ -20,7 +14,6 @@ import pytest
 
 from lastack import errors
 from lastack.executors.thread_dump import groups, hotspot, hotspot_attach, stacks, waits
-from tests import waiting
 from tests.executors import jvms, worlds
 
 OLD_ENOUGH = hotspot_attach.YOUNG
@@ -145,13 +138,7 @@ def test_other_users_and_namespaces_are_reached(classes: pathlib.Path, around: t
 
 
 class TestDanger:
-    """What must not be asked is not asked: nothing is sent, and the reason is said."""
-
-    def test_a_jvm_that_does_not_catch_sigquit(self, classes: pathlib.Path) -> None:
-        """-Xrs: the signal would end it."""
-        with jvms.running(classes, "-Xrs") as pid:
-            assert "does not catch SIGQUIT" in refused(pid).message
-            assert alive(pid)
+    """What must not be asked is not asked: nothing is sent, and the reason is said. More of it in tests/dangers."""
 
     @pytest.mark.parametrize("way", ["option", "variable", "file"])
     def test_a_jvm_that_may_not_be_attached_to(
@@ -173,134 +160,6 @@ class TestDanger:
         began = psutil.Process(patient).create_time() - psutil.boot_time()
         age = dt.timedelta(seconds=began) - worlds.RealClock().now().steady + dt.timedelta(seconds=1)
         assert "younger than 2 s" in refused(patient, age=age).message
-
-    def test_a_stopped_jvm(self, classes: pathlib.Path) -> None:
-        """It stays stopped, and is as it was when it goes on."""
-        with jvms.running(classes) as pid:
-            os.kill(pid, signal.SIGSTOP)
-            waiting.wait_until(
-                lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED,
-                within=worlds.WITHIN,
-                what="the stop",
-            )
-            assert "is stopped (SIGSTOP)" in refused(pid).message
-            os.kill(pid, signal.SIGCONT)
-            assert asked(pid).threads
-
-    def test_a_loop_without_a_safepoint(self, classes: pathlib.Path) -> None:
-        """It answers when the loop ends, or not in time; both end in time, and nothing is left."""
-        with jvms.running(
-            classes, "-XX:+UseSerialGC", "-XX:-UseCountedLoopSafepoints", arguments=["spin"]
-        ) as pid:
-            began = time.monotonic()
-            with contextlib.suppress(errors.NotReachable):
-                asked(pid, within=dt.timedelta(milliseconds=300))
-            assert time.monotonic() - began < 5
-            waiting.wait_until(
-                lambda: not left_behind(pid), within=worlds.WITHIN, what="the trigger file to go"
-            )
-            assert psutil.pid_exists(pid)
-
-    def test_an_output_that_nobody_reads_gets_nothing(self, classes: pathlib.Path) -> None:
-        """The dump comes through the socket: not a byte of it goes to the JVM's own output."""
-        with jvms.running(classes) as pid:
-            before = psutil.Process(pid).io_counters().write_chars
-            assert asked(pid).threads
-            end = pathlib.Path(f"/proc/{pid}/fd/1").open("rb")  # noqa: SIM115 - closed below
-            os.set_blocking(end.fileno(), False)
-            assert end.read() in {None, b""}
-            end.close()
-            assert before <= psutil.Process(pid).io_counters().write_chars
-
-    def test_a_tmp_that_cannot_be_written(self, classes: pathlib.Path) -> None:
-        """A read-only root file system: said, and nothing sent."""
-        script = 'mount -t tmpfs -o ro none /tmp && exec "$@"'
-        copy = pathlib.Path("/var/tmp") / f"lastack-test-{os.getpid()}"  # what is below /tmp is hidden
-        shutil.copytree(classes, copy)
-        try:
-            with jvms.running(copy, around=["unshare", "--mount", "sh", "-c", script, "sh"]) as pid:
-                assert "cannot make .attach_pid" in refused(pid).message
-                assert alive(pid)
-        finally:
-            shutil.rmtree(copy)
-
-    def test_one_that_ends_meanwhile(self, classes: pathlib.Path) -> None:
-        """The reason, in time."""
-        with jvms.running(classes) as pid:
-            asking = hotspot_attach.Asking(pid, worlds.RealClock().now().steady + OLD_ENOUGH, SHORT)
-            os.kill(pid, signal.SIGKILL)
-            # Whether the answer was out already is a matter of milliseconds; that it ends is not.
-            with contextlib.suppress(errors.NotReachable):
-                while asking.wait(SHORT) is None:
-                    pass
-            asking.close()
-            assert "has ended" in refused(pid).message
-
-    def test_five_thousand_threads(self, classes: pathlib.Path) -> None:
-        """All of them, within the time."""
-        with jvms.running(classes, "-Xss256k", arguments=["5000"]) as pid:
-            found = asked(pid, within=3 * hotspot_attach.WITHIN)
-            assert 5000 == sum(thread.role == "exec-#" for thread in found.threads)
-
-
-HOSTILE = """
-import mmap, os, signal, socket, sys, time
-signal.signal(signal.SIGQUIT, lambda *_: None)
-with open(sys.argv[1], "rb") as library:
-    mapped = mmap.mmap(library.fileno(), 0, prot=mmap.PROT_READ)
-path = f"/tmp/.java_pid{os.getpid()}"
-listener = socket.socket(socket.AF_UNIX)
-listener.bind(path)
-listener.listen(5)
-print("up", flush=True)
-try:
-    connection, _ = listener.accept()
-    if sys.argv[2] == "garbage":
-        connection.sendall(os.urandom(4096))
-    if sys.argv[2] == "endless":
-        connection.sendall(b"0\\n")
-        while True:
-            connection.sendall(b"x" * 65536)
-    if sys.argv[2] == "drip":
-        connection.sendall(b"0\\n")
-        while True:
-            connection.sendall(b"x")
-            time.sleep(0.01)
-    time.sleep(600)
-finally:
-    os.unlink(path)
-"""
-
-
-@pytest.mark.parametrize(
-    ("manner", "words"),
-    [
-        ("garbage", "to the request for its threads"),
-        ("endless", "longer than"),
-        ("drip", "did not end"),
-        ("silence", "no point at which it could answer"),
-    ],
-)
-def test_a_hostile_process_costs_bounded_time_and_room(
-    tmp_path: pathlib.Path, manner: str, words: str
-) -> None:
-    """What calls itself a JVM may answer anything, for ever."""
-    library = tmp_path / "libjvm.so"
-    library.write_bytes(b"x" * 4096)
-    with subprocess.Popen(
-        [sys.executable, "-c", HOSTILE, library, manner], stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert "up\n" == process.stdout.readline()
-            began = time.monotonic()
-            within = dt.timedelta(seconds=10) if manner == "endless" else dt.timedelta(seconds=1)
-            assert words in refused(process.pid, within=within).message
-            assert time.monotonic() - began < 12
-            assert psutil.pid_exists(process.pid)
-        finally:
-            pathlib.Path(f"/tmp/.java_pid{process.pid}").unlink(missing_ok=True)
-            process.kill()
 
 
 def test_a_stranger_at_the_socket_is_not_believed(classes: pathlib.Path) -> None:

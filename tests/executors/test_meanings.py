@@ -137,3 +137,31 @@ def test_a_broken_dump_gives_what_it_still_has(data: st.DataObject) -> None:
     assert all(each.frames for each in dump.threads)
     assert {each.name for each in dump.threads if "\N{REPLACEMENT CHARACTER}" not in each.name} <= names
     groups.find([[dump]])
+
+
+WAITING = """2026-11-22 22:44:54
+Full thread dump OpenJDK 64-Bit Server VM (17.0.15+6 mixed mode):
+
+"teller" #12 prio=5 os_prio=0 cpu=2.70ms elapsed=3.20s tid=0x00007f8294017ea0 nid=0xf41 in Object.wait()  [0x1]
+   java.lang.Thread.State: WAITING (on object monitor)
+\tat java.lang.Object.wait(java.base@17.0.15/Native Method)
+\t- waiting on <0x000000069ec1a3f0> (a java.lang.Object)
+\tat Shop.await(Shop.java:16)
+\t- locked <0x000000069ec1a3f0> (a java.lang.Object)
+
+"owner" #13 prio=5 os_prio=0 cpu=2.70ms elapsed=3.20s tid=0x00007f8294017ea1 nid=0xf42 runnable  [0x1]
+   java.lang.Thread.State: RUNNABLE
+\tat Shop.count(Shop.java:30)
+\t- locked <0x000000069ec1a3f0> (a java.lang.Object)
+
+JNI global refs: 9, weak refs: 0
+
+"""
+
+
+def test_who_waits_to_be_told_holds_no_lock() -> None:
+    """Object.wait() lets go of it, though the dump lists it as locked."""
+    dump = hotspot.read(WAITING.encode(), pid=1, parent=0, command="java", at=AT)
+    assert [((), None), (("0x000000069ec1a3f0",), None)] == [
+        (each.holds, each.waits_for) for each in dump.threads
+    ]

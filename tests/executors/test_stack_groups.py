@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 
@@ -145,3 +146,62 @@ def test_another_shape_is_an_error_that_says_so(raw: bytes) -> None:
     """Never a series without threads."""
     with pytest.raises(errors.Unsupported, match="the answer of py-spy is not understood"):
         cpython.read(raw, pid=1, parent=0, command="python3", at=AT)
+
+
+def running(*frames: stacks.Frame) -> stacks.ThreadStack:
+    """A thread that computes."""
+    return stacks.ThreadStack(1, 1, "w0", "w#", True, False, frames)
+
+
+def round_of(*threads: stacks.ThreadStack) -> list[stacks.ProcessDump]:
+    """One dump of a process with these threads."""
+    return [stacks.ProcessDump(1, 0, "served", AT, threads, b"")]
+
+
+def test_a_loop_that_computes_stands_still_though_its_line_changes() -> None:
+    """It is at another line of the same function in each dump; one that sleeps there meanwhile does not."""
+    outer = stacks.Frame("handler", "app.py", 40, application=True)
+    lines = [stacks.Frame("compute", "app.py", line, application=True) for line in (7, 9)]
+    rounds = [round_of(running(line, outer)) for line in lines]
+    assert groups.find(rounds).text.startswith(
+        "1 of 1 worker threads stands in compute (app.py:9), unchanged in 2"
+    )
+    sleeping = [round_of(dataclasses.replace(running(line, outer), active=False)) for line in lines]
+    assert groups.find(sleeping).frame is None
+
+
+def test_one_lock_is_one_place_whatever_its_line() -> None:
+    """A compiled frame of a JVM may be a line before an interpreted one, at the same lock."""
+    lock = stacks.Lock("0x1", "java.lang.Object")
+    threads = [
+        stacks.ThreadStack(
+            *(1, number, f"exec-{number}", "exec-#", False, False),
+            (stacks.Frame("Shop.buy", "Shop.java", line, application=True),),
+            state="BLOCKED",
+            waits_for=lock,
+        )
+        for number, line in enumerate([41, 41, 42])
+    ]
+    found = groups.find([round_of(*threads)])
+    assert (3, 3, "Shop.buy (Shop.java:41)") == (found.stuck, found.of, str(found.frame))
+
+
+def test_of_two_places_the_one_that_computes_is_named() -> None:
+    """One thread each: a poller that sleeps is there in every service."""
+    sleeping = stacks.ThreadStack(
+        1, 2, "poller", "poller", False, False, (stacks.Frame("a_poller", "app.py", 1, application=True),)
+    )
+    loop = running(stacks.Frame("loop", "app.py", 2, application=True))
+    assert "loop (app.py:2)" == str(groups.find([round_of(sleeping, loop)]).frame)
+
+
+def test_dumps_that_were_read_in_another_way_are_not_compared() -> None:
+    """A JVM that could not be asked at first moved in none of the dumps that can be compared."""
+    stuck = round_of(running(stacks.Frame("loop", "app.py", 2, application=True)))
+    by_kernel = round_of(running(stacks.Frame("code of its own", "", 0, application=False)))
+    asked = [
+        dataclasses.replace(stuck[0], suffix="txt", at=AT + dt.timedelta(seconds=5 * number))
+        for number in (1, 2)
+    ]
+    found = groups.find([by_kernel, [asked[0]], [asked[1]]])
+    assert "1 of 1 worker threads stands in loop (app.py:2), unchanged in 2 dumps over 5 s" == found.text

@@ -188,12 +188,17 @@ def _text(found: series.Series, finding: groups.Finding) -> None:
 
 
 def _wrapped(line: str) -> str:
-    return "\n".join(textwrap.wrap(printing.plain(line), printing.width(), subsequent_indent="  "))
+    return "\n".join(
+        textwrap.wrap(printing.plain(line), printing.width(), subsequent_indent="  ", break_on_hyphens=False)
+    )
 
 
 def _cut(line: str) -> str:
+    """A frame that is too long loses its beginning: the package says less than the method, the file and the line."""
     room = printing.width()
-    return line if len(line) <= room else line[: room - 1] + "…"
+    frame = line.lstrip()
+    indent = line[: len(line) - len(frame)]
+    return line if len(line) <= room else f"{indent}…{frame[len(indent) + 1 - room :]}"
 
 
 def _document(wanted: _Wanted, finding: groups.Finding, found: series.Series) -> dict[str, object]:
@@ -205,7 +210,8 @@ def _document(wanted: _Wanted, finding: groups.Finding, found: series.Series) ->
         "pid": wanted.pid or found.rounds[-1][0].pid,
         "unit": wanted.unit,
         "processes": [
-            {"pid": one.pid, "command": one.command, "runtime": one.runtime} for one in found.rounds[-1]
+            {"pid": one.pid, "command": one.command, "runtime": one.runtime, "partial": one.partial}
+            for one in found.rounds[-1]
         ],
         "dumps": finding.rounds,
         "span": quantities.short(finding.span),

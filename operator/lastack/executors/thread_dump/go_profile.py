@@ -4,16 +4,22 @@ Goroutines are no threads of the kernel, and a Go program ends by a SIGQUIT: whe
 told as the kernel sees them. The tables are the place to teach another server.
 """
 
+import collections
+import dataclasses
 import datetime as dt
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from lastack.executors.thread_dump import stacks
 
-_HEAD = re.compile(r"^goroutine (?P<number>\d+)(?: gp=\S+ m=\S+(?: mp=\S+)?)? \[(?P<state>[^],]*)[^]]*\]:$")
+# Labels of the goroutine may follow its state.
+_HEAD = re.compile(
+    r"^goroutine (?P<number>\d+)(?: gp=\S+ m=\S+(?: mp=\S+)?)? \[(?P<state>[^],]*)[^]]*\](?: ?\{.*\})?:$"
+)
 _CALL = re.compile(r"^(?P<function>\S.*?)\((?:[^()]|\([^()]*\))*\)$")
 _PLACE = re.compile(r"^\t(?P<file>\S.*):(?P<line>\d+)(?: \+0x[0-9a-f]+)?$")
 _CREATED = re.compile(r"^created by (?P<function>\S+)")
+_ELIDED = re.compile(r"^\.\.\.")  # "...additional frames elided..." below the hundredth
 # Beside GOROOT's own folder: with -trimpath, files of the standard library have no folder above it.
 _STANDARD = re.compile(r"/go[^/]*/src/|^(?!/)")
 _MODULE = re.compile(r"@v\d|/vendor/|/pkg/mod/")
@@ -63,24 +69,68 @@ _LOCKS = frozenset({"sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock"
 
 
 def read(raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
-    """The goroutines of `goroutine?debug=2`; what is cut gives those that it still has."""
-    found = (_goroutine(pid, block) for block in _blocks(raw.decode("utf-8", errors="replace")))
-    threads = tuple(each for each in found if each.frames)
-    return stacks.ProcessDump(pid, parent, command, at, threads, raw, "a Go program", "txt", of_kernel=False)
+    """The goroutines of `goroutine?debug=2`; what is cut gives those that it still has, and says so."""
+    blocks = raw.decode("utf-8", errors="replace").split("\n\n")
+    found = [_block(block) for block in blocks]
+    others = [each for each in found if each is not None and not each.asked]
+    threads = tuple(goroutine for each in others if (goroutine := _goroutine(pid, each)).frames)
+    return stacks.ProcessDump(
+        *(pid, parent, command, at, threads, raw, "a Go program", "txt"),
+        of_kernel=False,
+        partial=_lacks(raw, found),
+    )
 
 
-def _blocks(text: str) -> Iterator[tuple[re.Match[str], list[str]]]:
-    """Head and lines of each goroutine, but for the one that answers."""
-    for block in text.split("\n\n"):
-        head, *lines = block.strip("\n").split("\n")
-        found = _HEAD.match(head)
-        if found is not None and _ASKED not in block:
-            yield found, lines
+def _lacks(raw: bytes, found: Sequence["_Block | None"]) -> str | None:
+    """Why it may not be the whole profile, or None. There is no list of goroutines in it to count them by."""
+    heads = collections.Counter(each.head["number"] for each in found if each is not None)
+    strange = sum(each is None or each.cut for each in found)
+    asked = sum(each is not None and each.asked for each in found)
+    problems = (
+        (strange > 0, f"{strange} of its goroutines are cut or not understood"),
+        (not raw.endswith(b"\n"), "its end is missing"),
+        (asked == 0, "the goroutine that wrote it is missing"),
+        (any(many > 1 for many in heads.values()), "a goroutine stands in it twice"),
+    )
+    return next((words for holds, words in problems if holds), None)
 
 
-def _goroutine(pid: int, block: tuple[re.Match[str], list[str]]) -> stacks.ThreadStack:
-    head, lines = block
-    frames, created = _frames(lines)
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Block:
+    """One goroutine as it is written; `asked`: it is the one that answers."""
+
+    head: re.Match[str]
+    lines: list[str]
+    asked: bool
+
+    @property
+    def cut(self) -> bool:
+        """Whether a line is of a kind that is not known, or the place of a function is missing."""
+        expects_place = False
+        for line in self.lines:
+            if line.startswith("\t"):
+                if not expects_place or not _PLACE.match(line):
+                    return True
+                expects_place = False
+            elif expects_place:
+                return True
+            elif _CREATED.match(line) or _CALL.match(line):
+                expects_place = True
+            elif not _ELIDED.match(line):
+                return True
+        return expects_place or not self.lines
+
+
+def _block(text: str) -> _Block | None:
+    """None for what does not begin as a goroutine does."""
+    head, *lines = text.strip("\n").split("\n")
+    found = _HEAD.match(head)
+    return None if found is None else _Block(found, lines, _ASKED in text)
+
+
+def _goroutine(pid: int, block: _Block) -> stacks.ThreadStack:
+    head = block.head
+    frames, created = _frames(block.lines)
     state = stacks.plain(head["state"])
     number = int(head["number"])
     working = state in {"running", "runnable"}

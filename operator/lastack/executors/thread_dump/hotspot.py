@@ -1,21 +1,23 @@
 """HotSpot: what a JVM said of its threads (`Thread.print -l`), as stacks. Used by `series`; asked by `hotspot_attach`.
 
-Read line by line and never trusted to be whole: a dump that is cut gives the threads that it still has. The tables
-below are the place to teach another server's pools or another framework's packages.
+Read line by line and never trusted to be whole: a dump that is cut gives the threads that it still has, and says so.
+The tables below are the place to teach another server's pools or another framework's packages.
 """
 
+import collections
 import dataclasses
 import datetime as dt
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from lastack.executors.thread_dump import stacks
 
 _THREAD = re.compile(
     r'^"(?P<name>.*)" (?:#(?P<number>\d+) )?(?:\[(?P<native>\d+)\] )?(?P<daemon>daemon )?'
     r"(?:prio=\d+ )?(?:os_prio=-?\d+ )?(?:cpu=(?P<cpu>[\d.]+)ms )?(?:elapsed=[\d.]+s )?"
-    r"(?:allocated=\S+ )?(?:defined_classes=\d+ )?tid=0x[0-9a-f]+ nid=(?P<nid>0x[0-9a-f]+|\d+|NA) ?(?P<stand>.*)$"
+    r"(?:allocated=\S+ )?(?:defined_classes=\d+ )?tid=(?P<tid>0x[0-9a-f]+) nid=(?P<nid>0x[0-9a-f]+|\d+|NA) ?"
+    r"(?P<stand>.*)$"
 )
 _STATE = re.compile(r"^ {3}java\.lang\.Thread\.State: (?P<state>[A-Z_]+)(?: \((?P<how>[^)]*)\))?")
 _FRAME = re.compile(r"^\tat (?P<function>\S+)\((?:(?P<module>[^/()]*)/)?(?P<source>[^()]*)\)")
@@ -25,6 +27,10 @@ _WAIT = re.compile(
 )
 _LOCKED = re.compile(r"^\t- locked <(?P<lock>[^>]+)>")
 _OWNED = re.compile(r"^\t- <(?P<lock>0x[0-9a-f]+)> \(a ")
+_FIRST_LINE = "Full thread dump "
+_LAST_LINE = "JNI global ref"
+# From JDK 9: the list of all Java threads stands before them.
+_LISTED = re.compile(r"^_java_thread_list=\S+ length=\d+, elements=\{$")
 _HIDDEN = re.compile(r"/0x[0-9a-f]+")
 _POOL_NUMBER = re.compile(r"\d+")
 
@@ -130,26 +136,74 @@ class _Draft:
     locked: list[str] = dataclasses.field(default_factory=list)
 
 
+@dataclasses.dataclass(slots=True)
+class _Reading:
+    """What of a dump was understood: threads, and what tells whether they are all."""
+
+    drafts: list[_Draft] = dataclasses.field(default_factory=list)
+    begins: int = 0
+    ends: int = 0
+    listed: set[str] = dataclasses.field(default_factory=set)
+    seen: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    strange: int = 0
+
+    @property
+    def lacks(self) -> str | None:
+        """Why it may not be the whole dump, or None."""
+        lost, twice = self.listed - self.seen.keys(), sum(many > 1 for many in self.seen.values())
+        problems = (
+            (
+                self.begins != 1,
+                "its first line is missing" if not self.begins else "it begins more than once",
+            ),
+            (self.ends != 1, "its end is missing" if not self.ends else "it ends more than once"),
+            (bool(lost), f"{len(lost)} of {len(self.listed)} threads that it lists are missing"),
+            (twice > 0, f"{twice} of its threads stand in it twice"),
+            (self.strange > 0, f"{self.strange} of its threads are not understood"),
+        )
+        return next((words for holds, words in problems if holds), None)
+
+
 def read(raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
     """The threads of a dump; threads of the JVM itself (compilers, collectors), which have no stack, are left out."""
-    threads = tuple(_thread(pid, draft) for draft in _drafts(raw.decode("utf-8", errors="replace")))
-    return stacks.ProcessDump(pid, parent, command, at, threads, raw, "a Java virtual machine", "txt")
+    reading = _reading(raw.decode("utf-8", errors="replace"))
+    threads = tuple(_thread(pid, draft) for draft in reading.drafts)
+    return stacks.ProcessDump(
+        pid, parent, command, at, threads, raw, "a Java virtual machine", "txt", partial=reading.lacks
+    )
 
 
-def _drafts(text: str) -> Iterator[_Draft]:
+def _reading(text: str) -> _Reading:
+    found = _Reading()
     draft: _Draft | None = None
-    for line in text.splitlines():
+    listing = False
+    for line in text.split("\n"):  # not at what else ends a line: names may hold it
         if line.startswith('"'):
-            if draft is not None and draft.frames:
-                yield draft
-            head = _THREAD.match(line)
-            draft = None if head is None else _Draft(head)
+            draft = _begun(line, found)
         elif line.startswith("Found ") and "deadlock" in line:
             break  # what follows repeats stacks of threads that were listed
-        elif draft is not None:
+        elif listing:
+            listing = line != "}"
+            found.listed.update(line.replace(",", " ").split() if listing else ())
+        elif draft is not None and line.startswith(("\t", " ")):
             _take(draft, line)
-    if draft is not None and draft.frames:
-        yield draft
+        else:
+            listing = _LISTED.match(line) is not None
+            found.begins += line.startswith(_FIRST_LINE)
+            found.ends += line.startswith(_LAST_LINE)
+    found.drafts = [each for each in found.drafts if each.frames]
+    return found
+
+
+def _begun(line: str, found: _Reading) -> _Draft | None:
+    """The thread that begins with this line; None for one whose head is cut or of another kind."""
+    head = _THREAD.match(line)
+    if head is None:
+        found.strange += 1
+        return None
+    found.seen[head["tid"]] += 1
+    found.drafts.append(_Draft(head))
+    return found.drafts[-1]
 
 
 def _take(draft: _Draft, line: str) -> None:
@@ -186,8 +240,8 @@ def _thread(pid: int, draft: _Draft) -> stacks.ThreadStack:
     name = stacks.plain(head["name"])
     state = draft.state or ""
     waits = _waits_for_work(draft.functions)
-    # A lock that the thread holds itself is one whose wait() it is in: it waits to be told, not for an owner.
-    waits_for = None if draft.waits_for is None or draft.waits_for.id in draft.locked else draft.waits_for
+    # A lock that the thread holds itself is one whose wait() it is in: it waits to be told, and has let go of it.
+    told_at = draft.waits_for.id if draft.waits_for and draft.waits_for.id in draft.locked else None
     return stacks.ThreadStack(
         pid=pid,
         thread=_native(head),
@@ -197,8 +251,8 @@ def _thread(pid: int, draft: _Draft) -> stacks.ThreadStack:
         waits_for_work=waits,
         frames=tuple(draft.frames),
         state=state,
-        waits_for=waits_for,
-        holds=tuple(dict.fromkeys(draft.locked)),
+        waits_for=None if told_at else draft.waits_for,
+        holds=tuple(lock for lock in dict.fromkeys(draft.locked) if lock != told_at),
     )
 
 

@@ -28,6 +28,7 @@ _DISABLED = re.compile(r"-XX:\+DisableAttachMechanism\b")
 _BARE_FLAG = re.compile(r"(?:-XX:)?([+-]DisableAttachMechanism\b)")
 _NAMES_FILE = re.compile(r"(?:@|-XX:Flags=|-XX:VMOptionsFile=)(.+)")
 _ENABLED = re.compile(r"-XX:-DisableAttachMechanism\b")
+_UNCUT = re.compile(r"-XX:(?:-UseCountedLoopSafepoints|LoopStripMiningIter=0)\b")
 
 
 class Asking:
@@ -58,7 +59,7 @@ class Asking:
         raise _silent(self._pid, "it did not answer in time")
 
     def close(self) -> None:
-        """End it and forget what was said. Only a child that had to be killed leaves a file `.attach_pid` behind."""
+        """End it and forget what was said. A JVM that did not answer keeps a file `.attach_pid`: see the child."""
         self._child.close()
 
 
@@ -73,23 +74,22 @@ def _checked(pid: int, now: dt.timedelta) -> hotspot_child.Target:
     assert isinstance(facts, procfs.ProcessFacts)  # noqa: S101 - the same
     assert isinstance(status, dict)  # noqa: S101 - the same
     _must_run(pid, facts)
-    if not int(status.get("SigCgt", "0"), 16) & _SIGQUIT_BIT:
-        raise errors.Unsupported(
-            f"process {pid} does not catch SIGQUIT (it was started with -Xrs, or is starting): asking would end it",
-            fix=f"by hand, where it was started with jcmd's help: jcmd {pid} Thread.print, as its user",
-        )
     if now - facts.started < YOUNG:
         raise errors.NotReachable(
             f"process {pid} is younger than {YOUNG.total_seconds():g} s and may not catch SIGQUIT yet",
             fix="ask again in a moment",
         )
-    _must_allow_attaching(pid)
+    options = _options(pid)
+    if _last(_DISABLED, options) > _last(_ENABLED, options):  # the last word holds
+        raise _disabled(pid, "on its command line")
     return hotspot_child.Target(
         pid=pid,
         inner_pid=int(status.get("NSpid", str(pid)).split()[-1]),
         started_ticks=content.rpartition(b")")[2].split()[19].decode(),
         user=int(status["Uid"].split()[1]),
         group=int(status["Gid"].split()[1]),
+        catches=bool(int(status.get("SigCgt", "0"), 16) & _SIGQUIT_BIT),
+        uncut=bool(_UNCUT.search(options)),
     )
 
 
@@ -106,19 +106,18 @@ def _must_run(pid: int, facts: procfs.ProcessFacts) -> None:
         raise errors.NotReachable(f"process {pid} has ended")
 
 
-def _must_allow_attaching(pid: int) -> None:
-    """With attaching disabled a SIGQUIT would make the JVM print its threads on its own output instead.
+def _options(pid: int) -> str:
+    """How it was started: its command line and the files that it names.
 
-    Its environment may forbid it too: hotspot_child looks there, as the user of the JVM.
+    With attaching disabled a SIGQUIT would make the JVM print its threads on its own output instead. Its environment
+    may forbid it too: hotspot_child looks there, as the user of the JVM.
     """
     arguments = procfs.command_line(pid)
     if isinstance(arguments, samples.Missing):
         raise errors.NotPermitted(
             f"not permitted to read how process {pid} was started", fix="run as root or as its user"
         )
-    options = " ".join(_own_options(pid, arguments))
-    if _last(_DISABLED, options) > _last(_ENABLED, options):  # the last word holds
-        raise _disabled(pid, "on its command line")
+    return " ".join(_own_options(pid, arguments))
 
 
 def _disabled(pid: int, where: str) -> errors.WorldError:
@@ -173,6 +172,19 @@ def _failure(pid: int, said: str) -> errors.WorldError:
             return errors.NotReachable(f"process {pid} was not understood: {words}")
         case hotspot_child.DISABLED:
             return _disabled(pid, words)
+        case hotspot_child.UNCAUGHT:
+            return errors.Unsupported(
+                f"process {pid} does not catch SIGQUIT (it is starting, or was started with -Xrs) and has no socket to "
+                "be asked at: the signal that makes it open one would end it",
+                fix=f"see whether it opens one by itself, as with -Xrs it does: ls /proc/{pid}/root/tmp/.java_pid*",
+            )
+        case hotspot_child.LOOPS:
+            return errors.NotReachable(
+                f"process {pid} was not asked for its threads: {words} runs without a pause, in what may be a loop "
+                "without a safepoint (serial or parallel collector, or loops left uncut): all threads would stop "
+                "until it ends",
+                fix=f"which code it is, where such a stop is acceptable: jcmd {pid} Thread.print, as its user",
+            )
         case hotspot_child.SILENT:
             return _silent(pid, words)
         case _:

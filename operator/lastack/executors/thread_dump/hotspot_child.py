@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import select
 import signal
 import socket
 import stat
@@ -21,6 +22,8 @@ import struct
 import sys
 import time
 from typing import NoReturn
+
+from lastack.executors.thread_dump import hotspot_loops
 
 GONE, CLOSED, NO_ROOM, SILENT, STRANGER, REFUSED = (
     "gone",
@@ -31,7 +34,7 @@ GONE, CLOSED, NO_ROOM, SILENT, STRANGER, REFUSED = (
     "refused",
 )
 
-DISABLED = "disabled"
+DISABLED, LOOPS, UNCAUGHT = "disabled", "loops", "uncaught"
 
 _REQUEST = b"1\0threaddump\0-l\0\0\0"
 _LONGEST_STATUS = 64
@@ -40,13 +43,18 @@ _NO_ATTACHING = b"+DisableAttachMechanism"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
-    """What has to be known of a JVM: `inner_pid` is its pid for itself, `started_ticks` as in /proc/PID/stat."""
+    """What has to be known of a JVM: `inner_pid` is its pid for itself, `started_ticks` as in /proc/PID/stat.
+
+    `catches`: a SIGQUIT does not end it. `uncut`: it was told to leave loops without a safepoint.
+    """
 
     pid: int
     inner_pid: int
     started_ticks: str
     user: int
     group: int
+    catches: bool
+    uncut: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,18 +70,20 @@ def ask(request: Request) -> int:
     """The whole life of the child."""
     target = request.target
     deadline = time.monotonic() + request.seconds
-    # Who runs this ends it early with SIGTERM; the trigger file must go all the same.
+    # Who runs this may end it early.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     handle = _pin(target.pid, target.started_ticks)
     try:
         folder = os.open(f"/proc/{target.pid}/root/tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fchdir(folder)
     except OSError as problem:
-        _fail(CLOSED, f"its /tmp cannot be entered: {problem.strerror}")
+        absent = isinstance(problem, FileNotFoundError | NotADirectoryError)
+        _fail(NO_ROOM if absent else CLOSED, f"its /tmp cannot be entered: {problem.strerror}")
     _become(target.user, target.group)
     _check_environment(target.pid)
+    _check_loops(target.pid, uncut=target.uncut)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        _connect(connection, handle, target.inner_pid, deadline)
+        _connect(connection, handle, target, deadline)
         _check_peer(connection, target.pid)
         _ask(connection, deadline, request.most_bytes)
     return 0
@@ -119,11 +129,24 @@ def _check_environment(pid: int) -> None:
         _fail(DISABLED, "by a variable of its environment")
 
 
-def _connect(connection: socket.socket, handle: int, inner: int, deadline: float) -> None:
-    """Connect to the socket of the JVM, after asking for it when it is not there."""
-    path = f".java_pid{inner}"
+def _check_loops(pid: int, *, uncut: bool) -> None:
+    """All of its threads would stand still until the loop ends, and nobody could let them go."""
+    thread = hotspot_loops.running_without_pause(pid, uncut=uncut)
+    if thread is not None:
+        _fail(LOOPS, f"its thread {thread}")
+
+
+def _connect(connection: socket.socket, handle: int, target: Target, deadline: float) -> None:
+    """Connect to the socket of the JVM, after asking for it when it is not there.
+
+    With -Xrs a JVM does not catch the signal, and opens its socket when it starts.
+    """
+    path, trigger = f".java_pid{target.inner_pid}", f".attach_pid{target.inner_pid}"
     if not _is_socket(path):
-        _make_it_listen(handle, inner, path, deadline)
+        if not target.catches:
+            _fail(UNCAUGHT, "it has no socket")
+        _make_it_listen(handle, trigger, path, deadline)
+    _remove(trigger)  # of this time, or of one when it did not answer
     connection.settimeout(max(0.01, deadline - time.monotonic()))
     try:
         connection.connect(path)
@@ -133,9 +156,12 @@ def _connect(connection: socket.socket, handle: int, inner: int, deadline: float
         _fail(SILENT, f"its attach socket does not answer: {problem.strerror}")
 
 
-def _make_it_listen(handle: int, inner: int, path: str, deadline: float) -> None:
-    """The trigger file and a SIGQUIT; the file is taken away again whatever happens."""
-    trigger = f".attach_pid{inner}"
+def _make_it_listen(handle: int, trigger: str, path: str, deadline: float) -> None:
+    """The trigger file and a SIGQUIT.
+
+    From the signal until the socket is there the file has to stay, also when that takes too long: a JVM that comes to
+    read the signal later (after a long collection, say) and finds no file prints its threads on its own output.
+    """
     try:
         # One that a debugger left behind would be ours to remove too: it has no other meaning.
         os.close(os.open(trigger, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
@@ -143,19 +169,34 @@ def _make_it_listen(handle: int, inner: int, path: str, deadline: float) -> None
         _fail(NO_ROOM, f"cannot make {trigger} in its /tmp: {problem.strerror}")
     try:
         signal.pidfd_send_signal(handle, signal.SIGQUIT)
-        pause = 0.001
-        while not _is_socket(path):
-            if time.monotonic() > deadline:
-                _fail(SILENT, "it did not open its attach socket in time")
-            time.sleep(pause)
-            pause = min(pause * 2, 0.02)
-    except ProcessLookupError:
-        _fail(GONE, "it has ended")
     except OSError as problem:
-        _fail(CLOSED, f"it cannot be signalled: {problem.strerror}")
-    finally:
-        with contextlib.suppress(OSError):
-            pathlib.Path(trigger).unlink()
+        _remove(trigger)
+        gone = isinstance(problem, ProcessLookupError)
+        _fail(
+            GONE if gone else CLOSED,
+            "it has ended" if gone else f"it cannot be signalled: {problem.strerror}",
+        )
+    pause = 0.001
+    while not _is_socket(path):
+        if _has_ended(handle):
+            _remove(trigger)
+            _fail(GONE, "it has ended")
+        if time.monotonic() > deadline:
+            _fail(SILENT, f"it did not open its attach socket in time ({trigger} in its /tmp waits for it)")
+        time.sleep(pause)
+        pause = min(pause * 2, 0.02)
+
+
+def _remove(name: str) -> None:
+    with contextlib.suppress(OSError):
+        pathlib.Path(name).unlink()
+
+
+def _has_ended(handle: int) -> bool:
+    """A pidfd becomes readable with the end of its process."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _is_socket(path: str) -> bool:

@@ -34,6 +34,8 @@ _WAITS_FOR_WORK = frozenset(
         *("rt_sigtimedwait", "rt_sigsuspend", "io_uring_enter", "nanosleep", "clock_nanosleep"),
     }
 )
+_ONE_LOOP = frozenset({"Node.js"})
+"""Runtimes whose first thread waits for work in its loop only (epoll): in a futex it waits for another thread."""
 RUNNING = "code of its own"
 """The place of a thread that is in no system call."""
 
@@ -61,10 +63,16 @@ class Reading:
 
 
 def read(raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
-    """The threads in the JSON of a Reading."""
-    content = json.loads(raw)
-    threads = tuple(_thread(pid, entry) for entry in content["threads"])
-    return stacks.ProcessDump(pid, parent, command, at, threads, raw, content["runtime"])
+    """The threads in the JSON of a Reading. Raises Unsupported for anything else."""
+    try:
+        content = json.loads(raw)
+        runtime = str(content["runtime"])
+        threads = tuple(_thread(pid, entry, runtime) for entry in content["threads"])
+    except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        raise errors.Unsupported(
+            f"this is no record of threads as the kernel sees them: {problem!r}"
+        ) from problem
+    return stacks.ProcessDump(pid, parent, command, at, threads, raw, runtime)
 
 
 def _entry(pid: int, thread: int) -> dict[str, Any] | None:
@@ -101,7 +109,7 @@ def _kernel_stack(pid: int, thread: int) -> list[str]:
     return [frame[1] for frame in found if frame is not None]
 
 
-def _thread(pid: int, entry: dict[str, Any]) -> stacks.ThreadStack:
+def _thread(pid: int, entry: dict[str, Any], runtime: str) -> stacks.ThreadStack:
     call, running = entry["call"], bool(entry["running"])
     number = entry["number"]
     place = RUNNING if running else call or (f"system call {number}" if (number or -1) >= 0 else "the kernel")
@@ -109,16 +117,20 @@ def _thread(pid: int, entry: dict[str, Any]) -> stacks.ThreadStack:
         stacks.Frame(place, "", 0, application=False),
         *(stacks.Frame(stacks.plain(each), "kernel", 0, application=False) for each in entry["kernelStack"]),
     )
+    idle = not running and (call in _WAITS_FOR_WORK or call is None)
+    if runtime in _ONE_LOOP and entry["thread"] == pid and call == "futex":
+        idle = False
     return stacks.ThreadStack(
         pid=pid,
         thread=entry["thread"],
         name=entry["name"],
         role="main" if entry["thread"] == pid else _NUMBER.sub("#", entry["name"]),
         active=running,
-        waits_for_work=not running and (call in _WAITS_FOR_WORK or call is None),
+        waits_for_work=idle,
         # What the kernel goes through below a call may differ from look to look; the call is what stands still.
         frames=frames[:1] if running else frames,
-        state=entry["state"],
+        # What the kernel calls it is no word for a lock, as runtimes have.
+        wait=stacks.Wait(None, running=True) if running else None,
     )
 
 

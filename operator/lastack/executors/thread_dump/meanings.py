@@ -6,7 +6,7 @@ runtime tells, and the system call and socket that the kernel tells. The tables 
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lastack.executors.thread_dump import stacks, waits
 from lastack.policy import vocabulary
@@ -46,6 +46,8 @@ _LOCK_FRAMES = (
 )
 _SLEEPS = frozenset({"nanosleep", "clock_nanosleep"})
 _VERBS = {"connect": "connecting to", **dict.fromkeys(waits.WRITES, "writing to")}
+_Owners = Mapping[tuple[int, str], str]
+"""(pid, id of a lock) -> the name of the thread that holds it."""
 _PYTHON_LOCK_PLACES = (("threading.py", "acquire"), ("threading.py", "__enter__"))
 
 
@@ -64,19 +66,20 @@ UNKNOWN = Meaning(vocabulary.CauseKind.UNKNOWN)
 
 def of(threads: Sequence[stacks.ThreadStack], everybody: Sequence[stacks.ThreadStack]) -> Meaning:
     """The meaning that most of the threads share; `everybody` is all of the round, to find who holds a lock."""
-    counted = collections.Counter(_of_one(thread, everybody) for thread in threads)
+    owners = {(each.pid, lock): each.name for each in everybody for lock in each.holds}
+    counted = collections.Counter(_of_one(thread, owners) for thread in threads)
     if not counted:
         return UNKNOWN
     meaning, amount = counted.most_common(1)[0]
     return meaning if 2 * amount > len(threads) else UNKNOWN
 
 
-def _of_one(thread: stacks.ThreadStack, everybody: Sequence[stacks.ThreadStack]) -> Meaning:
+def _of_one(thread: stacks.ThreadStack, owners: _Owners) -> Meaning:
     """The first that fits: what the runtime knows is more than what the kernel sees."""
     if _in_pool(thread):
         return Meaning(vocabulary.CauseKind.POOL, "waiting for a connection of a pool")
     if _at_lock(thread):
-        return Meaning(vocabulary.CauseKind.LOCK, _lock_words(thread, everybody))
+        return Meaning(vocabulary.CauseKind.LOCK, _lock_words(thread, owners))
     return UNKNOWN if thread.wait is None else _of_wait(thread.wait, told=thread.state is not None)
 
 
@@ -119,13 +122,13 @@ def _at_lock(thread: stacks.ThreadStack) -> bool:
     return False
 
 
-def _lock_words(thread: stacks.ThreadStack, everybody: Sequence[stacks.ThreadStack]) -> str:
+def _lock_words(thread: stacks.ThreadStack, owners: _Owners) -> str:
     wanted = thread.waits_for
     if wanted is None:
         return "waiting for a lock"
-    owner = next((each for each in everybody if each.pid == thread.pid and wanted.id in each.holds), None)
+    owner = owners.get((thread.pid, wanted.id))
     kind = wanted.kind if "sync." in wanted.kind else wanted.kind.rpartition(".")[2].partition("$")[0]
-    held = f" that {owner.name} holds" if owner is not None else ""
+    held = f" that {owner} holds" if owner is not None else ""
     return f"waiting for a lock ({kind}){held}"
 
 

@@ -177,6 +177,8 @@ class Series:
             return
         else:
             self._keep(dump, len(self.rounds) + 1)
+            if dump.partial is not None:
+                self.missing[process.pid] = _cut(process, dump.partial)
             dump = waits.joined(dump)
             if self._round is not None:
                 self._round.append(dump)
@@ -217,6 +219,13 @@ def _life(pid: int) -> Process:
     if isinstance(facts, samples.Missing):
         raise errors.NotReachable(f"process {pid} does not exist", fix="it has ended, or the pid is wrong")
     return Process(pid, facts.parent, stacks.plain(facts.name), facts.started)
+
+
+def _cut(process: Process, why: str) -> errors.WorldError:
+    return errors.NotReachable(
+        f"process {process.pid} ({process.command}): its dump is not whole, threads may be missing: {why}",
+        fix="take another dump",
+    )
 
 
 def _check(process: Process) -> None:

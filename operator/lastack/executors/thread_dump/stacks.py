@@ -83,6 +83,7 @@ class ProcessDump:
 
     `raw` is what the runtime said, byte for byte, in the format `suffix` (as in a file's name); `runtime` is its
     name in sentences. `of_kernel`: its threads are the kernel's, and `thread` is their id there; goroutines are not.
+    `partial` says why threads may be missing from it; None where it is whole as far as can be told.
     """
 
     pid: int
@@ -94,6 +95,7 @@ class ProcessDump:
     runtime: str = "CPython"
     suffix: str = "json"
     of_kernel: bool = True
+    partial: str | None = None
 
 
 def plain(text: str) -> str:

@@ -40,7 +40,10 @@ def of_process(pid: int) -> Mapping[int, stacks.Wait] | samples.Missing:
 
 
 def joined(dump: stacks.ProcessDump) -> stacks.ProcessDump:
-    """The dump with the wait of every thread that the kernel tells; as it is where nothing may be seen."""
+    """The dump with the wait of every thread that the kernel tells; as it is where nothing may be seen.
+
+    A wait that the dump brings with it was seen with the stack, which says more than one that is seen now.
+    """
     if not dump.of_kernel:
         return _with_only_peer(dump)
     waits = of_process(dump.pid)
@@ -48,7 +51,7 @@ def joined(dump: stacks.ProcessDump) -> stacks.ProcessDump:
         return dump
     outer = _outer_ids(dump.pid, waits)
     threads = tuple(
-        dataclasses.replace(thread, wait=waits.get(outer.get(thread.thread, thread.thread)))
+        dataclasses.replace(thread, wait=thread.wait or waits.get(outer.get(thread.thread, thread.thread)))
         for thread in dump.threads
     )
     return dataclasses.replace(dump, threads=threads)
