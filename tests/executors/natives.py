@@ -52,5 +52,6 @@ def running(*argv: str | pathlib.Path, around: Sequence[str] = ()) -> Iterator[P
             tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
             yield Patient(next(each.pid for each in tree if each.name() == NAME), port)
         finally:
-            for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+            for each in psutil.Process(process.pid).children(recursive=True):
                 each.kill()
+            process.kill()

@@ -13,9 +13,11 @@ from lastack.executors.thread_dump import (
     go_profile,
     hotspot,
     hotspot_attach,
+    inspector,
     kernel_view,
     native_frames,
     native_stacks,
+    node_frames,
     py_spy,
     runtimes,
     stacks,
@@ -124,6 +126,20 @@ class NativeReader:
         return native_frames.read(raw, of_program=own, pid=pid, parent=parent, command=command, at=at)
 
 
+class NodeReader:
+    """By the inspector, which is opened for a moment: only where the policy allows that."""
+
+    passive = False
+
+    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
+        """Start the child that asks."""
+        return inspector.Asking(pid, settings.max_pause, now)
+
+    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+        """Its JSON."""
+        return node_frames.read(raw, pid=pid, parent=parent, command=command, at=at)
+
+
 class KernelReader:
     """What the kernel tells of any program's threads: no functions, but calls and sockets."""
 
@@ -168,7 +184,8 @@ class Readers:
             case runtimes.Kind.GO:
                 return (GoReader(), KernelReader(kind))
             case runtimes.Kind.NODE:
-                return (*native, KernelReader(kind))
+                inspected = (NodeReader(),) if settings.inspector else ()
+                return (*inspected, *native, KernelReader(kind))
             case runtimes.Kind.NATIVE | runtimes.Kind.OTHER_JVM:
                 return (*native, KernelReader(kind))
             case runtimes.Kind.KERNEL:
