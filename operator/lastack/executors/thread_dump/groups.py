@@ -58,7 +58,7 @@ def find(rounds: Sequence[Round]) -> Finding:
     top = _most_common_place([thread for thread in standing if _in_application(thread)] or standing)
     if top is None:
         seen = f"{len(rounds)} dump{'s' if len(rounds) > 1 else ''} over {span.total_seconds():.3g} s"
-        text = f"none of {len(last)} threads stands still outside of waiting for work ({seen})"
+        text = f"none of {len(last)} threads stands still outside of waiting for work ({seen}){_unseen(last)}"
         return Finding(text, None, 0, len(last), len(rounds), span, groups)
     stuck = [thread for thread in standing if thread.place == top]
     workers = _workers(rounds[-1], {thread.role for thread in stuck})
@@ -77,6 +77,17 @@ def listing(finding: Finding, *, most_groups: int = MOST_GROUPS, most_frames: in
     if left > 0:
         parts.append(f"... and {left} more {'stack' if left == 1 else 'stacks'}")
     return "\n\n".join(parts)
+
+
+def _unseen(last: Iterable[stacks.ThreadStack]) -> str:
+    """What cannot be told of event loops that wait for their next event."""
+    pids = sorted({thread.pid for thread in last if thread.rests})
+    if not pids:
+        return ""
+    loops = (
+        f"the event loop of process {pids[0]} rests" if len(pids) == 1 else f"{len(pids)} event loops rest"
+    )
+    return f"; {loops}: tasks that wait in {'it' if len(pids) == 1 else 'them'} cannot be seen from outside"
 
 
 def _unchanged(rounds: Sequence[Round]) -> set[tuple[int, int]]:

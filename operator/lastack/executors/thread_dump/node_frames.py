@@ -30,6 +30,7 @@ def read(raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) ->
         active=bool(frames),
         waits_for_work=not frames,
         frames=frames or (_RESTING,),
+        rests=not frames,
     )
     return stacks.ProcessDump(pid, parent, command, at, (loop,), raw, "Node.js")
 
