@@ -16,6 +16,7 @@ WITHIN = dt.timedelta(seconds=10)
 
 _GRACE = dt.timedelta(seconds=5)
 """Beyond it, to look names up, while nothing is stopped any more."""
+_RIGHTS = "run as root, or with CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and CAP_KILL"
 _INSTALL = "apt-get install libdw1 (elfutils-libs on other systems)"
 
 
@@ -33,6 +34,11 @@ class Walking:
         self._pid = pid
         self._max_pause = max_pause
         self._footing = pauses.footing(pid)
+        if not pauses.may_be_restored(self._footing):
+            raise errors.NotPermitted(
+                f"native stacks of process {pid} need a stop, and it might not be let go on again",
+                fix=_RIGHTS,
+            )
         self._left = WITHIN + _GRACE
         request = native_child.Request(
             pid, runtime, seen.started_ticks, max_pause.total_seconds(), WITHIN.total_seconds()
@@ -79,7 +85,7 @@ class Walking:
         if code == native_child.CLOSED:
             return errors.NotPermitted(
                 f"not permitted to stop the threads of process {self._pid}: {words}",
-                fix="run as root, or with CAP_SYS_PTRACE; kernel.yama.ptrace_scope above 0 asks for it too",
+                fix=f"{_RIGHTS}; kernel.yama.ptrace_scope above 0 asks for it too",
             )
         if code == native_child.ABSENT:
             return errors.Unsupported(

@@ -7,6 +7,7 @@ its process go, but a SIGSTOP that was on its way then stops the process for goo
 import contextlib
 import dataclasses
 import datetime as dt
+import os
 import signal
 import time
 
@@ -33,6 +34,17 @@ def footing(pid: int) -> Footing:
     if isinstance(facts, samples.Missing):
         raise errors.NotReachable(f"process {pid} has ended")
     return Footing(pid, facts.started, facts.state == "T")
+
+
+def may_be_restored(found: Footing) -> bool:
+    """Whether a SIGCONT could be sent to it: without that right (CAP_KILL) nobody should stop it."""
+    try:
+        os.kill(found.pid, 0)
+    except PermissionError:
+        return False
+    except ProcessLookupError:
+        return True  # nothing to restore
+    return True
 
 
 def restore(found: Footing) -> None:

@@ -44,7 +44,8 @@ class Dumping:
         self._footing = pauses.footing(pid)
         self._may_stop = False
         limits = [(True, _WITHIN)] * _WITHOUT_STOP
-        self._left = [*limits, (False, max_pause)] if max_pause > dt.timedelta(0) else limits
+        may_stop = max_pause > dt.timedelta(0) and pauses.may_be_restored(self._footing)
+        self._left = [*limits, (False, max_pause)] if may_stop else limits
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - lives from the first attempt to close()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - the same
         self._process: subprocess.Popen[bytes] | None = None
