@@ -64,6 +64,18 @@ CASES = [
         ],
     ),
     Case(
+        "a switch that is a number",
+        [
+            ("every: 5s", "inspector: 1"),
+        ],
+        [
+            (
+                "wrong-type",
+                "15:72: error: spec.stages[0].with.inspector is the number 1; expected true or false",
+            ),
+        ],
+    ),
+    Case(
         "a switch of YAML 1.1",
         [
             ("every: 5s", "nativeStacks: yes"),

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from lastack.executors.thread_dump import (
     cpython,
+    delve,
     go_fetch,
     go_profile,
     hotspot,
@@ -106,6 +107,21 @@ class GoReader:
         return go_profile.read(raw, pid=pid, parent=parent, command=command, at=at)
 
 
+class DelveReader:
+    """By delve, which stops the whole program: only where the policy allows that, and delve is installed."""
+
+    passive = False
+
+    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
+        """Start the child that asks delve."""
+        del now  # no signal is sent
+        return delve.Debugging(pid, settings.max_pause)
+
+    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+        """In the words of the profile."""
+        return go_profile.read(raw, pid=pid, parent=parent, command=command, at=at)
+
+
 class NativeReader:
     """By walking the native stacks of any program, each thread stopped for it: only where the policy allows that."""
 
@@ -182,7 +198,8 @@ class Readers:
             case runtimes.Kind.JVM:
                 return (HotSpotReader(), *native, KernelReader(kind))
             case runtimes.Kind.GO:
-                return (GoReader(), KernelReader(kind))
+                debugger = (DelveReader(),) if settings.native_stacks else ()
+                return (GoReader(), *debugger, KernelReader(kind))
             case runtimes.Kind.NODE:
                 inspected = (NodeReader(),) if settings.inspector else ()
                 return (*inspected, *native, KernelReader(kind))

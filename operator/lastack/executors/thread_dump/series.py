@@ -231,8 +231,7 @@ class Series:
         if not taking.left or procfs.is_gone(taking.process.pid):
             return False
         self.close()
-        # The first reason is the one that a person can do something about.
-        self.missing.setdefault(taking.process.pid, problem)
+        self.missing[taking.process.pid] = problem
         self._current = _Taking(taking.process, taking.kind, taking.left[0], taking.left[1:])
         return True
 
