@@ -77,7 +77,7 @@ class Asking:
             case inspector_child.TAKEN:
                 return errors.Unsupported(
                     f"the inspector of process {self._pid} was not opened: {words}",
-                    fix="end that debugger, or ask at its port: node inspect -p PID",
+                    fix=f"end who listens there: ss -ltnp 'sport = :{self._port}' shows it, also a debugger",
                 )
             case inspector_child.UNOPENED:
                 return errors.NotReachable(
