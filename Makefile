@@ -16,6 +16,9 @@ DEBIAN_PACKAGES := \
   procps:/usr/bin/ps:process-listings-of-the-tests \
   gcc:/usr/bin/gcc:the-C-reference-of-make-bench \
   libc6-dev:/usr/include/stdio.h:the-C-reference-of-make-bench \
+  libdw1:/usr/lib/x86_64-linux-gnu/libdw.so.1:native-stacks-of-programs-that-cannot-be-asked \
+  uwsgi-core:/usr/bin/uwsgi-core:a-prefork-server-with-Python-inside-to-dump \
+  uwsgi-plugin-python3:/usr/lib/uwsgi/plugins/python311_plugin.so:its-Python \
   systemd:/usr/lib/systemd/systemd:real-units-in-the-test-box \
   dbus:/usr/bin/dbus-daemon:the-bus-of-the-test-box \
   systemd-container:/usr/bin/systemd-nspawn:the-test-box-itself \

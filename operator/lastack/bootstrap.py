@@ -121,7 +121,11 @@ class HostProcess:
         here, prober = clocks.SystemClock(), probes.HttpProber()
         hosts = service_hosts(self._sources.supervised_sockets)
         leases = sysctl_leases.SysctlLeaser(hosts)
-        files = evidence.EvidenceFiles(where, max_bytes=self._settings.evidence_max_bytes)
+        files = evidence.EvidenceFiles(
+            where,
+            max_bytes=self._settings.evidence_max_bytes,
+            keep_free_bytes=self._settings.keep_free_bytes,
+        )
         executors: Mapping[vocabulary.ActionKind, ports.Executor] = {
             vocabulary.ActionKind.THREAD_DUMP: thread_dumps.ThreadDumper(
                 hosts, files, here, readers.all_readers()

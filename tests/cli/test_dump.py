@@ -109,7 +109,7 @@ def test_a_program_that_cannot_be_asked_is_told_as_the_kernel_sees_it() -> None:
     assert 0 == done.returncode, done.stderr
     assert "clock_nanosleep" in done.stdout
     assert f"process {process.pid} is a native program" in done.stderr
-    assert f"next step: by hand: gdb -p {process.pid}" in done.stderr
+    assert f"next step: by hand: lastack dump {process.pid} --native-stacks" in done.stderr
 
 
 def test_a_kernel_thread_is_status_3() -> None:

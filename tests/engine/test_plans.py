@@ -27,7 +27,9 @@ probes = st.builds(
 works = st.one_of(
     st.builds(
         actions.DumpSeries,
-        settings=st.builds(valid.ThreadDump, st.integers(1, 9), spans, spans, spans),
+        settings=st.builds(
+            valid.ThreadDump, st.integers(1, 9), spans, spans, spans, st.booleans(), st.booleans()
+        ),
         pids=st.lists(pids, max_size=3).map(tuple),
     ),
     st.builds(
@@ -85,6 +87,25 @@ def test_a_step_comes_back_from_the_ledger_as_it_went_in(step: actions.Step) -> 
     """Through canonical JSON and back."""
     written = canonical.read(canonical.write(plans.data_of(step)))
     assert step == plans.step_of(planned(step, written))
+
+
+def test_a_dump_that_was_planned_before_these_switches_stops_nothing() -> None:
+    """Entries of older versions do not have them."""
+    data: dict[str, outcomes.Json] = {
+        "kind": "dumpSeries", "count": 3, "every": "5s", "maxPause": "500ms", "waitAtMost": "1m", "pids": (7,),
+    }  # fmt: skip
+    fact = makers.fact(
+        facts.FactKind.ACTION_PLANNED,
+        member=makers.A,
+        stage="evidence",
+        mode=vocabulary.Mode.ENFORCE,
+        incident=actions.IncidentId("i"),
+        action_id="s1",
+        data={"expected": "1@1", "on": {"supervised": "x"}, "with": data},
+    )
+    work = plans.step_of(fact).work
+    assert isinstance(work, actions.DumpSeries)
+    assert (False, False) == (work.settings.native_stacks, work.settings.inspector)
 
 
 REPLACEMENT: dict[str, outcomes.Json] = {

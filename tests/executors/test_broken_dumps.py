@@ -154,7 +154,7 @@ class CutReader:
     raw: bytes
     instead: None = None
 
-    def begin(self, pid: int, max_pause: dt.timedelta, now: dt.timedelta) -> readers.Reading:
+    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> readers.Reading:
         """It is there."""
         return CutReading(self.raw)
 

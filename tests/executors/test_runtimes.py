@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +15,9 @@ from collections.abc import Iterator
 import pytest
 
 from lastack.engine import samples
-from lastack.executors.thread_dump import runtimes
+from lastack.executors.thread_dump import groups, runtimes
 from tests import waiting
-from tests.executors import worlds
+from tests.executors import series_of, worlds
 
 MAPS_A_LIBJVM = """
 import mmap, sys, time
@@ -80,6 +83,108 @@ def test_a_java_virtual_machine_is_known_by_its_library(tmp_path: pathlib.Path) 
     assert runtimes.Kind.JVM == found.kind
     assert f"by hand: jcmd {process.pid} Thread.print -l, as the user of the process" == found.by_hand(
         process.pid
+    )
+
+
+MAPS_OPENJ9 = MAPS_A_LIBJVM.replace(
+    "print(",
+    'more = open(sys.argv[2], "rb")\nother = mmap.mmap(more.fileno(), 0, prot=mmap.PROT_READ)\nprint(',
+)
+
+
+def test_openj9_is_no_hotspot_though_it_has_a_libjvm(tmp_path: pathlib.Path) -> None:
+    """A SIGQUIT makes it write files; it is refused with that reason, and told as the kernel sees it."""
+    libraries = [tmp_path / "libjvm.so", tmp_path / "libj9vm29.so"]
+    for library in libraries:
+        library.write_bytes(b"\0" * 4096)
+    with subprocess.Popen(
+        [sys.executable, "-c", MAPS_OPENJ9, *map(str, libraries)], stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            taken = series_of.taken(process.pid)
+        finally:
+            process.kill()
+    problem = taken.missing[process.pid]
+    assert f"it has {libraries[1]} mapped, which is OpenJ9's" in problem.message
+    assert "of its own JDK" in (problem.fix or "")
+    assert {"a Java virtual machine that is not HotSpot"} == {each.runtime for each in taken.rounds[-1]}
+
+
+WSGI = """
+import time
+def price_of(order):
+    time.sleep(600)
+def application(environ, start_response):
+    price_of(1)
+"""
+
+
+def test_a_prefork_server_with_python_inside_is_one_target(tmp_path: pathlib.Path) -> None:
+    """uwsgi is a C program that has libpython mapped; its master and its workers are read together."""
+    (tmp_path / "app.py").write_text(WSGI)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    argv = ["uwsgi-core", "--plugin", "python3", "--http-socket", f"127.0.0.1:{port}", "--master"]
+    argv += ["--processes", "3", "--wsgi-file", "app.py", "--disable-logging"]
+    with (
+        subprocess.Popen(
+            argv, cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as process,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(os.killpg, process.pid, signal.SIGKILL)
+        for _ in range(3):
+            client = stack.enter_context(connected(port))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+        wanted = "3 of 3 worker threads stand in price_of (app.py:4) sleeping, unchanged in 2 dumps"
+        waiting.wait_until(
+            lambda: groups.find(series_of.taken(process.pid).rounds).text.startswith(wanted),
+            within=worlds.WITHIN,
+            what=wanted,
+        )
+        (one, *_) = series_of.taken(process.pid).rounds
+        assert {"CPython"} == {each.runtime for each in one}
+        assert process.pid in {each.pid for each in one}
+
+
+@contextlib.contextmanager
+def connected(port: int) -> Iterator[socket.socket]:
+    """As soon as somebody listens."""
+    found: list[socket.socket] = []
+
+    def is_there() -> bool:
+        with contextlib.suppress(ConnectionRefusedError):
+            found.append(socket.create_connection(("127.0.0.1", port)))
+        return bool(found)
+
+    waiting.wait_until(is_there, within=worlds.WITHIN, what="the listener")
+    with found[0] as client:
+        yield client
+
+
+ASYNCIO = """
+import asyncio, sys
+async def wait_for_price(never):
+    await never
+async def main():
+    never = asyncio.get_running_loop().create_future()
+    tasks = [asyncio.create_task(wait_for_price(never)) for _ in range(200)]
+    print("up", flush=True)
+    await asyncio.gather(*tasks)
+asyncio.run(main())
+"""
+
+
+def test_tasks_that_wait_in_an_event_loop_are_said_not_to_be_seen() -> None:
+    """Two hundred tasks stand, and no thread does: that must not read as health."""
+    with worlds.running_python(ASYNCIO) as process:
+        text = groups.find(series_of.taken(process.pid).rounds).text
+    assert text.startswith("none of 1 threads stands still outside of waiting for work")
+    assert text.endswith(
+        f"; the event loop of process {process.pid} rests: tasks that wait in it cannot be seen from outside"
     )
 
 

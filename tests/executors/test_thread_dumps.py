@@ -202,7 +202,9 @@ def test_a_process_that_dies_in_the_middle_fails_with_what_was_stored(
     dumper, step = stage.dumper(), worlds.step_of(worlds.dump_series(threaded, every_ms=300))
     assert isinstance(dumper.begin(step), outcomes.Running)
     waiting.wait_until(
-        lambda: list(tmp_path.glob("*-dump-1.json")), within=worlds.WITHIN, what="the first dump"
+        lambda: bool(dumper.poll(step)) and list(tmp_path.glob("*-dump-1.json")),
+        within=worlds.WITHIN,
+        what="the first dump",
     )
     os.kill(threaded, signal.SIGKILL)
     found: outcomes.Running | outcomes.Outcome = outcomes.Running("")
@@ -223,8 +225,11 @@ def test_a_worker_that_ends_does_not_end_the_series(tmp_path: pathlib.Path) -> N
         stage = Stage(tmp_path, process.pid)
         dumper, step = stage.dumper(), worlds.step_of(worlds.dump_series(process.pid, every_ms=300))
         dumper.begin(step)
+        # Another dump of this machine may have the turn: then it is taken by a later poll.
         waiting.wait_until(
-            lambda: list(tmp_path.glob(f"*-{worker.pid}-dump-1.json")), within=worlds.WITHIN, what="its dump"
+            lambda: bool(dumper.poll(step)) and list(tmp_path.glob(f"*-{worker.pid}-dump-1.json")),
+            within=worlds.WITHIN,
+            what="its dump",
         )
         worker.kill()
         found: outcomes.Running | outcomes.Outcome = outcomes.Running("")

@@ -120,6 +120,15 @@ def test_what_is_left_out_has_a_sensible_default() -> None:
     )
 
 
+def test_stops_and_the_inspector_are_allowed_by_name_only() -> None:
+    """Each on its own; neither by default."""
+    for written, expected in (("nativeStacks: true", (True, False)), ("inspector: true", (False, True))):
+        text = SHORTEST.replace("action: threadDump", f"action: threadDump, with: {{{written}}}")
+        (dump, *_) = [stage.action for stage in only(text).stages]
+        assert isinstance(dump, valid.ThreadDump)
+        assert expected == (dump.native_stacks, dump.inspector)
+
+
 def test_a_stage_may_go_another_way_than_its_policy() -> None:
     """The mode of a stage is its own: evidence may be taken where everything else is only observed."""
     text = SHORTEST.replace("action: threadDump", "action: threadDump, mode: enforce")

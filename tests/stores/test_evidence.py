@@ -62,6 +62,15 @@ def test_no_name_of_the_world_is_a_path(where: state_dir.StateDir, name: str) ->
         assert path.resolve() == path
 
 
+def test_the_room_of_the_ledger_is_left_to_it(where: state_dir.StateDir) -> None:
+    """Many dumps of many processes must not take what the record of the next act needs."""
+    files = evidence.EvidenceFiles(where, max_bytes=1000, keep_free_bytes=where.room() + 2**40)
+    with pytest.raises(errors.StateUnusable, match="no room for threads of api: ") as problem:
+        files.keep("i", "dump", b"x", "threads of api")
+    assert str(where.evidence_folder) in (problem.value.fix or "")
+    assert [] == list((where.evidence_folder / "i").iterdir())
+
+
 def test_a_record_is_replaced_in_one_step(where: state_dir.StateDir) -> None:
     """For its owner only, with the pages that it links to."""
     records.write(where, "Device-API/../x", "# first")

@@ -18,8 +18,9 @@ from lastack.policy import valid
 from lastack.sensors import processes
 
 _LOOK_EVERY_SECONDS = 0.05
-_MAX_PAUSE = dt.timedelta(milliseconds=500)
 _LONGEST = dt.timedelta(hours=1)
+_SHORTEST_PAUSE, _LONGEST_PAUSE = dt.timedelta(milliseconds=10), dt.timedelta(seconds=10)
+"""As in a policy."""
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 
 
@@ -30,6 +31,14 @@ def _duration(_context: click.Context, _option: click.Parameter, text: str) -> d
         raise click.BadParameter(str(problem)) from problem
     if span > _LONGEST:
         raise click.BadParameter(f"{text} is too long; expected {quantities.short(_LONGEST)} or less")
+    return span
+
+
+def _pause(context: click.Context, option: click.Parameter, text: str) -> dt.timedelta:
+    span = _duration(context, option, text)
+    if not _SHORTEST_PAUSE <= span <= _LONGEST_PAUSE:
+        least, most = quantities.short(_SHORTEST_PAUSE), quantities.short(_LONGEST_PAUSE)
+        raise click.BadParameter(f"{text} is out of range; expected {least} to {most}")
     return span
 
 
@@ -58,21 +67,51 @@ class _Wanted:
     callback=_duration,
     help="How long from one dump to the next.",
 )
+@click.option(
+    "--native-stacks",
+    is_flag=True,
+    help="Stop each thread for a moment to read its native stack, where a program cannot be asked.",
+)
+@click.option(
+    "--inspector",
+    is_flag=True,
+    help="Open the inspector of Node.js on loopback for a moment; never where the program uses SIGUSR1 itself.",
+)
+@click.option(
+    "--max-pause",
+    metavar="DURATION",
+    default="500ms",
+    show_default=True,
+    callback=_pause,
+    help="How long a process, or one thread of it, may be stopped.",
+)
 @printing.output_option("text", "json", "raw")
 @click.pass_context
-def dump(context: click.Context, *, what: str, count: int, every: dt.timedelta, output: str) -> None:
+def dump(
+    context: click.Context,
+    *,
+    what: str,
+    count: int,
+    every: dt.timedelta,
+    native_stacks: bool,
+    inspector: bool,
+    max_pause: dt.timedelta,
+    output: str,
+) -> None:
     """Say which threads of a process or a systemd unit stand still, where, and what they wait for.
 
     Dumps the process and its children, or all processes of the unit. Python is read from outside, without stopping it;
     only when that fails three times is a process stopped, for at most half a second. A Java virtual machine (HotSpot)
     is asked as jcmd asks it, but only where that cannot harm it, a Go program where it serves net/http/pprof; of any
-    other program the system calls and sockets of its threads are told. Nothing is changed. `-o raw` prints what the
-    runtime said.
+    other program the system calls and sockets of its threads are told, and functions only with --native-stacks or
+    --inspector. Nothing is changed, and one dump is taken at a time on a host. `-o raw` prints what the runtime said.
 
-    Exit status: 0 dumped, 2 usage, 3 the process is gone, may not be looked into, or is of another runtime.
+    Exit status: 0 dumped, 2 usage, 3 the process is gone or may not be looked into, or another dump is being taken.
     """
     wanted = _wanted(what)
-    settings = valid.ThreadDump(count, every, _MAX_PAUSE, wait_at_most=dt.timedelta(0))
+    settings = valid.ThreadDump(
+        count, every, max_pause, dt.timedelta(0), native_stacks=native_stacks, inspector=inspector
+    )
     taken: list[tuple[stacks.ProcessDump, int]] = []
     try:
         with interruptions.raised():
@@ -102,10 +141,10 @@ def _wanted(what: str) -> _Wanted:
     return _Wanted(samples.Pid(0), what if "." in what else f"{what}.service")
 
 
-def _pids(wanted: _Wanted) -> list[samples.Pid]:
+def _pids(wanted: _Wanted, settings: valid.ThreadDump) -> list[samples.Pid]:
     """The process, or those of the unit, the one that started the others first. Raises NotReachable, Unsupported."""
     if wanted.unit is None:
-        _must_be_known(wanted.pid)
+        _must_be_known(wanted.pid, settings)
         return [wanted.pid]
     started = {
         pid: facts.started
@@ -125,7 +164,7 @@ def _take(
 ) -> series.Series:
     """Take the whole series; raises WorldError when there is nothing to take."""
     linux.require_linux()
-    pids = _pids(wanted)
+    pids = _pids(wanted, settings)
     clock, bar = clocks.SystemClock(), progress.Progress()
     found = series.Series(
         pids, settings, lambda one, number: taken.append((one, number)), readers.all_readers()
@@ -141,10 +180,10 @@ def _take(
     return found
 
 
-def _must_be_known(pid: samples.Pid) -> None:
+def _must_be_known(pid: samples.Pid, settings: valid.ThreadDump) -> None:
     """A person names one process and means it: what runs below a shell or below init is not looked for."""
     found = runtimes.recognize(pid)
-    if not isinstance(found, samples.Missing) and found.kind not in readers.all_readers():
+    if not isinstance(found, samples.Missing) and not readers.all_readers().of(found.kind, settings):
         raise errors.Unsupported(found.sentence(pid), fix=found.by_hand(pid))
 
 

@@ -63,6 +63,8 @@ def _work_data(work: actions.Work) -> Data:
                 "every": quantities.short(settings.every),
                 "maxPause": quantities.short(settings.max_pause),
                 "waitAtMost": quantities.short(settings.wait_at_most),
+                "nativeStacks": settings.native_stacks,
+                "inspector": settings.inspector,
                 "pids": tuple(pids),
             }
         case actions.SysctlWrite():
@@ -125,7 +127,13 @@ def _work_of(data: Data) -> actions.Work:
     match data["kind"]:
         case "dumpSeries":
             settings = valid.ThreadDump(
-                _int(data["count"]), _span(data["every"]), _span(data["maxPause"]), _span(data["waitAtMost"])
+                count=_int(data["count"]),
+                every=_span(data["every"]),
+                max_pause=_span(data["maxPause"]),
+                wait_at_most=_span(data["waitAtMost"]),
+                # Entries of before have no word of what nobody could allow then.
+                native_stacks=data.get("nativeStacks") is True,
+                inspector=data.get("inspector") is True,
             )
             return actions.DumpSeries(settings, tuple(samples.Pid(_int(pid)) for pid in _list(data["pids"])))
         case "sysctlWrite":

@@ -90,7 +90,14 @@ def _stage(stage: stages.Stage, spec: documents.Spec) -> valid.Stage:
 def _action(stage: stages.Stage) -> valid.Action:
     if isinstance(stage, stages.ThreadDumpStage):
         settings = stage.with_
-        return valid.ThreadDump(settings.count, settings.every, settings.max_pause, settings.wait_at_most)
+        return valid.ThreadDump(
+            settings.count,
+            settings.every,
+            settings.max_pause,
+            settings.wait_at_most,
+            settings.native_stacks,
+            settings.inspector,
+        )
     if isinstance(stage, stages.SysctlStage):
         after = None if stage.restore is None else stage.restore.after
         return valid.SysctlTuning(dict(stage.with_.values), after, stage.with_.scope.value)

@@ -71,6 +71,8 @@ def _default(shape: forms.FieldShape) -> str:
 
 
 def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, dt.timedelta):
         return quantities.short(value)
     if isinstance(value, tuple):

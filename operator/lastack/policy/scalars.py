@@ -158,6 +158,18 @@ def integer(lowest: int, highest: int, what: str) -> Reader[int]:
     return Reader(f"{what} from {lowest} to {highest}", read)
 
 
+def _boolean(raw: object, expected: str) -> bool:
+    if not isinstance(raw, bool):
+        words = {"yes": "true", "on": "true", "no": "false", "off": "false", "true": "true", "false": "false"}
+        meant = words.get(raw.lower()) if isinstance(raw, str) else None
+        hint = "" if meant is None else f"without quotes: {meant}"
+        raise BadValue(f"is {problems.shown(raw)}", expected, code="wrong-type", hint=hint)
+    return raw
+
+
+BOOLEAN = Reader("true or false", _boolean)
+
+
 def _count_or_share(raw: object, expected: str) -> int | quantities.Share:
     if isinstance(raw, str):
         try:

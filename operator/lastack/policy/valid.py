@@ -117,12 +117,17 @@ Trigger = DiagnosisTrigger | SignalTrigger | AllTrigger
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ThreadDump:
-    """`count` dumps `every` so long; a disruptive stage waits at most `wait_at_most` for them."""
+    """`count` dumps `every` so long; a disruptive stage waits at most `wait_at_most` for them.
+
+    `native_stacks` allows to stop threads for it, `inspector` to open the debug port of Node.js for a moment.
+    """
 
     count: int
     every: dt.timedelta
     max_pause: dt.timedelta
     wait_at_most: dt.timedelta
+    native_stacks: bool = False
+    inspector: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

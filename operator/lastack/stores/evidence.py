@@ -20,11 +20,15 @@ _MOST_OF_ONE_NAME = 10_000
 
 
 class EvidenceFiles:
-    """The evidence folder of a state directory; `max_bytes` bounds one content before compression."""
+    """The evidence folder of a state directory; `max_bytes` bounds one content before compression.
 
-    def __init__(self, where: state_dir.StateDir, *, max_bytes: int) -> None:
+    Nothing is kept that would leave less than `keep_free_bytes` on the file system: the ledger needs that room.
+    """
+
+    def __init__(self, where: state_dir.StateDir, *, max_bytes: int, keep_free_bytes: int = 0) -> None:
         self._where = where
         self._max_bytes = max_bytes
+        self._keep_free_bytes = keep_free_bytes
 
     def keep(self, incident: str, name: str, content: bytes, what: str) -> outcomes.EvidenceFile:
         """Store one file durably; a name that is taken gets a number. Raises StateUnusable when there is no room."""
@@ -34,6 +38,7 @@ class EvidenceFiles:
         content = self._bounded(content)
         # No time and no name inside: the same content is the same file.
         packed = gzip.compress(content, compresslevel=6, mtime=0)
+        self._must_leave_room(len(packed), what)
         stem = _safe(name)
         for number in range(1, _MOST_OF_ONE_NAME):
             path = folder / (f"{stem}.gz" if number == 1 else f"{stem}-{number}.gz")
@@ -49,6 +54,15 @@ class EvidenceFiles:
         raise errors.StateUnusable(
             f"{folder} holds {_MOST_OF_ONE_NAME} files called {stem}; remove some of them"
         )
+
+    def _must_leave_room(self, size: int, what: str) -> None:
+        room = self._where.room()
+        if room - size < self._keep_free_bytes:
+            raise errors.StateUnusable(
+                f"no room for {what}: {room // 2**20} MiB are left on the file system of {self._where.path}, and "
+                f"{self._keep_free_bytes // 2**20} MiB of it are the ledger's",
+                fix=f"free some space, for instance of old incidents below {self._where.evidence_folder}",
+            )
 
     def _bounded(self, content: bytes) -> bytes:
         if len(content) <= self._max_bytes:

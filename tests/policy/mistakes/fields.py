@@ -58,7 +58,34 @@ CASES = [
                 "unknown-field",
                 (
                     "15:61: error: spec.stages[0].with.evry is not a field; expected count, every, "
-                    "maxPause or waitAtMost (did you mean every?)"
+                    "maxPause, nativeStacks, inspector or waitAtMost (did you mean every?)"
+                ),
+            ),
+        ],
+    ),
+    Case(
+        "a switch that is a number",
+        [
+            ("every: 5s", "inspector: 1"),
+        ],
+        [
+            (
+                "wrong-type",
+                "15:72: error: spec.stages[0].with.inspector is the number 1; expected true or false",
+            ),
+        ],
+    ),
+    Case(
+        "a switch of YAML 1.1",
+        [
+            ("every: 5s", "nativeStacks: yes"),
+        ],
+        [
+            (
+                "wrong-type",
+                (
+                    '15:75: error: spec.stages[0].with.nativeStacks is "yes"; expected true or false '
+                    "(without quotes: true)"
                 ),
             ),
         ],

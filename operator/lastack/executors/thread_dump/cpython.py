@@ -43,6 +43,12 @@ _LOOPS = {
     ("waitress/task.py", "handler_thread"),
     ("cheroot/workers/threadpool.py", "run"),
 }
+# Event loops: tasks that wait in one have no stack anywhere.
+_EVENT_LOOPS = {
+    ("asyncio/base_events.py", "run_forever"),
+    ("asyncio/runners.py", "run"),
+    ("anyio/_backends/_asyncio.py", "run"),
+}
 # What a main thread does while others work.
 _MAIN_LOOPS = {
     ("threading.py", "join"),
@@ -78,14 +84,16 @@ def _thread(pid: int, entry: dict[str, Any]) -> stacks.ThreadStack:
     thread = int(entry["os_thread_id"] or entry["thread_id"])
     name = stacks.plain(str(entry["thread_name"] or f"thread {thread}"))
     main = name == "MainThread" or thread == pid
+    waits = _waits_for_work(frames, files, main=main)
     return stacks.ThreadStack(
         pid=pid,
         thread=thread,
         name=name,
         role="main" if main else _started_with(frames),
         active=bool(entry["active"]),
-        waits_for_work=_waits_for_work(frames, files, main=main),
+        waits_for_work=waits,
         frames=frames,
+        rests=waits and any(map(_is_event_loop, frames, files)),
     )
 
 
@@ -103,6 +111,10 @@ def _waits_for_work(frames: Sequence[stacks.Frame], files: Sequence[str], *, mai
         if not _is_one_of(_WAITING, frame, file):
             return False
     return False
+
+
+def _is_event_loop(frame: stacks.Frame, file: str) -> bool:
+    return _is_one_of(_EVENT_LOOPS, frame, file)
 
 
 def _is_one_of(table: set[tuple[str, str]], frame: stacks.Frame, file: str) -> bool:

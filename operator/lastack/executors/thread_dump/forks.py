@@ -49,8 +49,8 @@ class Child:
         self._said.seek(0)
         return self._said.read().decode(errors="replace")
 
-    def close(self) -> None:
-        """End it, in order first, and forget what it wrote. May be called twice."""
+    def close(self, grace: dt.timedelta = _GRACE) -> None:
+        """End it, in order first, within `grace`, and forget what it wrote. May be called twice."""
         if self._handle < 0:
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -58,7 +58,7 @@ class Child:
                 break
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, number)
-            self.wait(_GRACE)
+            self.wait(grace)
         os.close(self._handle)
         self._handle = -1
         self._output.close()

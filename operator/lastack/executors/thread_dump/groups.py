@@ -66,7 +66,8 @@ def find(rounds: Sequence[Round]) -> Finding:
     top = _most_common([places[thread.pid, thread.thread] for thread in told], running=_running(told, places))
     if top is None:
         seen = f"{len(rounds)} dump{'s' if len(rounds) > 1 else ''} over {span.total_seconds():.3g} s"
-        text = f"none of {len(last)} threads stands still outside of waiting for work ({seen}){_reservation(rounds)}"
+        seen_by = f"{_reservation(rounds)}{_unseen(last)}"
+        text = f"none of {len(last)} threads stands still outside of waiting for work ({seen}){seen_by}"
         return Finding(text, None, 0, len(last), len(rounds), span, groups)
     stuck = [thread for thread in standing if places[thread.pid, thread.thread] == top]
     workers = _workers(rounds[-1], {thread.role for thread in stuck})
@@ -97,6 +98,17 @@ def _read_alike(rounds: Sequence[Round]) -> Sequence[Round]:
             break
         alike += 1
     return rounds[-alike:]
+
+
+def _unseen(last: Iterable[stacks.ThreadStack]) -> str:
+    """What cannot be told of event loops that wait for their next event."""
+    pids = sorted({thread.pid for thread in last if thread.rests})
+    if not pids:
+        return ""
+    loops = (
+        f"the event loop of process {pids[0]} rests" if len(pids) == 1 else f"{len(pids)} event loops rest"
+    )
+    return f"; {loops}: tasks that wait in {'it' if len(pids) == 1 else 'them'} cannot be seen from outside"
 
 
 def _unchanged(rounds: Sequence[Round]) -> set[tuple[int, int]]:

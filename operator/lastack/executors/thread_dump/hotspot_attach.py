@@ -8,22 +8,21 @@ prints the dump on its own standard output, inside the safepoint. So everything 
 import datetime as dt
 import pathlib
 import re
+import signal
 
 from lastack import errors
 from lastack.engine import samples
-from lastack.executors.thread_dump import forks, hotspot_child
+from lastack.executors.thread_dump import forks, gates, hotspot_child
 from lastack.kernel import procfs
 
 WITHIN = dt.timedelta(seconds=10)
 """A JVM that reaches no safepoint, or is stopped, would never answer."""
 MOST_BYTES = 64 * 1024 * 1024
 """5,000 threads of 100 frames are about 40 MB."""
-YOUNG = dt.timedelta(seconds=2)
-"""A JVM catches SIGQUIT some time after it began; younger ones ended by it when it was tried."""
+YOUNG = gates.YOUNG
 
 _GRACE = dt.timedelta(seconds=2)
 """Beyond the time that the child gives itself, for a machine that is busy."""
-_SIGQUIT_BIT = 1 << 2
 _DISABLED = re.compile(r"-XX:\+DisableAttachMechanism\b")
 _BARE_FLAG = re.compile(r"(?:-XX:)?([+-]DisableAttachMechanism\b)")
 _NAMES_FILE = re.compile(r"(?:@|-XX:Flags=|-XX:VMOptionsFile=)(.+)")
@@ -65,45 +64,21 @@ class Asking:
 
 def _checked(pid: int, now: dt.timedelta) -> hotspot_child.Target:
     """Everything that must hold before anything is sent. Raises WorldError with the reason."""
-    content = procfs.read(f"/proc/{pid}/stat")
-    facts, status = procfs.process(pid), procfs.status(pid)
-    for found in (content, facts, status):
-        if isinstance(found, samples.Missing):
-            raise errors.NotReachable(f"process {pid} has ended")
-    assert isinstance(content, bytes)  # noqa: S101 - told apart above
-    assert isinstance(facts, procfs.ProcessFacts)  # noqa: S101 - the same
-    assert isinstance(status, dict)  # noqa: S101 - the same
-    _must_run(pid, facts)
-    if now - facts.started < YOUNG:
-        raise errors.NotReachable(
-            f"process {pid} is younger than {YOUNG.total_seconds():g} s and may not catch SIGQUIT yet",
-            fix="ask again in a moment",
-        )
+    seen = gates.look(pid)
+    gates.must_run(seen)
+    gates.must_be_grown(seen, now, "SIGQUIT")
     options = _options(pid)
     if _last(_DISABLED, options) > _last(_ENABLED, options):  # the last word holds
         raise _disabled(pid, "on its command line")
     return hotspot_child.Target(
         pid=pid,
-        inner_pid=int(status.get("NSpid", str(pid)).split()[-1]),
-        started_ticks=content.rpartition(b")")[2].split()[19].decode(),
-        user=int(status["Uid"].split()[1]),
-        group=int(status["Gid"].split()[1]),
-        catches=bool(int(status.get("SigCgt", "0"), 16) & _SIGQUIT_BIT),
+        inner_pid=int(seen.status.get("NSpid", str(pid)).split()[-1]),
+        started_ticks=seen.started_ticks,
+        user=int(seen.status["Uid"].split()[1]),
+        group=int(seen.status["Gid"].split()[1]),
+        catches=gates.catches(seen, signal.SIGQUIT),
         uncut=bool(_UNCUT.search(options)),
     )
-
-
-def _must_run(pid: int, facts: procfs.ProcessFacts) -> None:
-    """A process that cannot answer is not asked: it would do so at a moment that nobody chose."""
-    standing = {
-        "T": "is stopped (SIGSTOP): kill -CONT lets it go on",
-        "t": "is stopped by a debugger",
-        "D": "is in unkillable sleep",
-    }.get(facts.state)
-    if standing is not None:
-        raise errors.NotReachable(f"process {pid} {standing}; nothing was sent to it")
-    if facts.state in {"Z", "X"}:
-        raise errors.NotReachable(f"process {pid} has ended")
 
 
 def _options(pid: int) -> str:

@@ -2,7 +2,7 @@
 
 py-spy reads the process's memory from outside. Without stopping it, a read may catch a stack in motion and fail;
 it is then tried again, and only in the end with a stop, which lasts at most `max_pause`: py-spy is killed then, and
-the kernel lets the process go on.
+`pauses` sees to it that the process goes on.
 """
 
 import datetime as dt
@@ -13,6 +13,7 @@ import sys
 import tempfile
 
 from lastack import errors
+from lastack.executors.thread_dump import pauses
 
 _WITHIN = dt.timedelta(seconds=10)
 _WITHOUT_STOP = 3
@@ -40,8 +41,11 @@ class Dumping:
         """Start the first attempt. Raises Unsupported when the program cannot be run."""
         self._program = program
         self._pid = pid
+        self._footing = pauses.footing(pid)
+        self._may_stop = False
         limits = [(True, _WITHIN)] * _WITHOUT_STOP
-        self._left = [*limits, (False, max_pause)] if max_pause > dt.timedelta(0) else limits
+        may_stop = max_pause > dt.timedelta(0) and pauses.may_be_restored(self._footing)
+        self._left = [*limits, (False, max_pause)] if may_stop else limits
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - lives from the first attempt to close()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - the same
         self._process: subprocess.Popen[bytes] | None = None
@@ -61,8 +65,7 @@ class Dumping:
             self._within -= span
             if self._within > dt.timedelta(0):
                 return None
-            self._process.kill()
-            self._process.wait()
+            self._end()
             status = None
         if status == 0:
             self._output.seek(0)
@@ -74,15 +77,23 @@ class Dumping:
         return None
 
     def close(self) -> None:
-        """End it and forget what it said."""
+        """End it and forget what it said; the process runs on as before. Raises NotReachable where it does not."""
+        try:
+            self._end()
+        finally:
+            self._output.close()
+            self._said.close()
+
+    def _end(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
-        self._output.close()
-        self._said.close()
+            if self._may_stop:
+                pauses.restore(self._footing)
 
     def _attempt(self) -> None:
         without_stop, self._within = self._left.pop(0)
+        self._may_stop = not without_stop
         for file in (self._output, self._said):
             file.seek(0)
             file.truncate()

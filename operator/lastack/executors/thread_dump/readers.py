@@ -5,20 +5,25 @@ A reader begins a reading, which goes on beside its caller, and turns what came 
 
 import datetime as dt
 import pathlib
-from collections.abc import Mapping
 from typing import Protocol
 
 from lastack.executors.thread_dump import (
     cpython,
+    delve,
     go_fetch,
     go_profile,
     hotspot,
     hotspot_attach,
+    inspector,
     kernel_view,
+    native_frames,
+    native_stacks,
+    node_frames,
     py_spy,
     runtimes,
     stacks,
 )
+from lastack.policy import valid
 
 
 class Reading(Protocol):
@@ -37,14 +42,14 @@ class Reading(Protocol):
 
 
 class Reader(Protocol):
-    """Reads one runtime. `instead` is the next best thing where a process cannot be asked."""
+    """Reads one runtime. `passive`: it sends nothing and stops nothing, so that it needs nobody's turn."""
 
     @property
-    def instead(self) -> "Reader | None":
-        """Another reader, or None."""
+    def passive(self) -> bool:
+        """Whether the process cannot notice it."""
         ...
 
-    def begin(self, pid: int, max_pause: dt.timedelta, now: dt.timedelta) -> Reading:
+    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
         """Begin; `now` is the steady clock. Raises WorldError, and nothing was sent, where it could harm."""
         ...
 
@@ -56,16 +61,16 @@ class Reader(Protocol):
 class CPythonReader:
     """By py-spy, from outside. Where it may not look, nobody may."""
 
-    instead = None
+    passive = False
 
     def __init__(self, program: pathlib.Path | None = None) -> None:
         """`program` is py-spy; None finds it when it is needed."""
         self._program = program
 
-    def begin(self, pid: int, max_pause: dt.timedelta, now: dt.timedelta) -> Reading:
+    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
         """Start py-spy. Raises Unsupported where it is not installed."""
         del now  # nothing about it is dangerous to a young process
-        return py_spy.Dumping(self._program or py_spy.find_program(), pid, max_pause)
+        return py_spy.Dumping(self._program or py_spy.find_program(), pid, settings.max_pause)
 
     def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
         """Its JSON."""
@@ -75,13 +80,11 @@ class CPythonReader:
 class HotSpotReader:
     """By attach, as jcmd does; the pause is the JVM's own safepoint."""
 
-    def __init__(self) -> None:
-        """A JVM that must not be asked is looked at from the kernel's side."""
-        self.instead = KernelReader(runtimes.Kind.JVM)
+    passive = False
 
-    def begin(self, pid: int, max_pause: dt.timedelta, now: dt.timedelta) -> Reading:
+    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
         """Ask for it, where that is safe."""
-        del max_pause  # a safepoint is some milliseconds and cannot be bounded from outside
+        del settings  # a safepoint is some milliseconds and cannot be bounded from outside
         return hotspot_attach.Asking(pid, now)
 
     def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
@@ -89,35 +92,14 @@ class HotSpotReader:
         return hotspot.read(raw, pid=pid, parent=parent, command=command, at=at)
 
 
-class KernelReader:
-    """What the kernel tells of any program's threads: no functions, but calls and sockets."""
-
-    instead = None
-
-    def __init__(self, kind: runtimes.Kind) -> None:
-        """`kind` is what the dump says that the program is."""
-        self._kind = kind
-
-    def begin(self, pid: int, max_pause: dt.timedelta, now: dt.timedelta) -> Reading:
-        """Read /proc."""
-        del max_pause, now  # nothing is stopped, and nothing is sent
-        return kernel_view.Reading(pid, self._kind.value)
-
-    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
-        """Its JSON."""
-        return kernel_view.read(raw, pid=pid, parent=parent, command=command, at=at)
-
-
 class GoReader:
-    """By the profile that the program serves itself; else as the kernel sees its threads."""
+    """By the profile that the program serves itself."""
 
-    def __init__(self) -> None:
-        """Most programs serve none."""
-        self.instead = KernelReader(runtimes.Kind.GO)
+    passive = False
 
-    def begin(self, pid: int, max_pause: dt.timedelta, now: dt.timedelta) -> Reading:
+    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
         """Ask its own listeners."""
-        del max_pause, now  # goroutines are stopped for microseconds, by the program itself
+        del settings, now  # goroutines are stopped for microseconds, by the program itself
         return go_fetch.Fetching(pid)
 
     def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
@@ -125,17 +107,108 @@ class GoReader:
         return go_profile.read(raw, pid=pid, parent=parent, command=command, at=at)
 
 
-SEEN_BY_KERNEL = (runtimes.Kind.NODE, runtimes.Kind.NATIVE)
-"""Runtimes that cannot be asked from outside without harm or a port of their own."""
+class DelveReader:
+    """By delve, which stops the whole program: only where the policy allows that, and delve is installed."""
 
-Readers = Mapping[runtimes.Kind, Reader]
+    passive = False
+
+    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
+        """Start the child that asks delve."""
+        del now  # no signal is sent
+        return delve.Debugging(pid, settings.max_pause)
+
+    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+        """In the words of the profile."""
+        return go_profile.read(raw, pid=pid, parent=parent, command=command, at=at)
+
+
+class NativeReader:
+    """By walking the native stacks of any program, each thread stopped for it: only where the policy allows that."""
+
+    passive = False
+
+    def __init__(self, kind: runtimes.Kind) -> None:
+        """`kind` is what the dump says that the program is."""
+        self._kind = kind
+
+    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
+        """Start the child that walks."""
+        del now  # no signal is sent
+        return native_stacks.Walking(pid, self._kind.value, settings.max_pause)
+
+    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+        """Its JSON. The program file of a virtual machine holds no function of the application."""
+        own = self._kind is runtimes.Kind.NATIVE
+        return native_frames.read(raw, of_program=own, pid=pid, parent=parent, command=command, at=at)
+
+
+class NodeReader:
+    """By the inspector, which is opened for a moment: only where the policy allows that."""
+
+    passive = False
+
+    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
+        """Start the child that asks."""
+        return inspector.Asking(pid, settings.max_pause, now)
+
+    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+        """Its JSON."""
+        return node_frames.read(raw, pid=pid, parent=parent, command=command, at=at)
+
+
+class KernelReader:
+    """What the kernel tells of any program's threads: no functions, but calls and sockets."""
+
+    passive = True
+
+    def __init__(self, kind: runtimes.Kind) -> None:
+        """`kind` is what the dump says that the program is."""
+        self._kind = kind
+
+    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
+        """Read /proc."""
+        del settings, now  # nothing is stopped, and nothing is sent
+        return kernel_view.Reading(pid, self._kind.value)
+
+    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+        """Its JSON."""
+        return kernel_view.read(raw, pid=pid, parent=parent, command=command, at=at)
+
+
+SEEN_BY_KERNEL = (runtimes.Kind.NODE, runtimes.Kind.NATIVE, runtimes.Kind.OTHER_JVM)
+"""Runtimes that cannot be asked from outside without a stop or a port of their own, which the policy has to allow."""
+
+
+class Readers:
+    """Every reader that there is, by runtime."""
+
+    def __init__(self, py_spy_program: pathlib.Path | None = None) -> None:
+        """`py_spy_program` is for Python; None finds it."""
+        self._py_spy = py_spy_program
+
+    def of(self, kind: runtimes.Kind, settings: valid.ThreadDump) -> tuple[Reader, ...]:
+        """Who reads it, as far as the settings allow: the best first, then the next best things.
+
+        Empty for what has no threads to dump. Where py-spy may not look at a Python program, nobody may.
+        """
+        native = (NativeReader(kind),) if settings.native_stacks else ()
+        match kind:
+            case runtimes.Kind.CPYTHON:
+                return (CPythonReader(self._py_spy),)
+            case runtimes.Kind.JVM:
+                return (HotSpotReader(), *native, KernelReader(kind))
+            case runtimes.Kind.GO:
+                debugger = (DelveReader(),) if settings.native_stacks else ()
+                return (GoReader(), *debugger, KernelReader(kind))
+            case runtimes.Kind.NODE:
+                inspected = (NodeReader(),) if settings.inspector else ()
+                return (*inspected, *native, KernelReader(kind))
+            case runtimes.Kind.NATIVE | runtimes.Kind.OTHER_JVM:
+                return (*native, KernelReader(kind))
+            case runtimes.Kind.KERNEL:
+                return ()
 
 
 def all_readers(py_spy_program: pathlib.Path | None = None) -> Readers:
     """Every reader that there is."""
-    return {
-        runtimes.Kind.CPYTHON: CPythonReader(py_spy_program),
-        runtimes.Kind.JVM: HotSpotReader(),
-        runtimes.Kind.GO: GoReader(),
-        **{kind: KernelReader(kind) for kind in SEEN_BY_KERNEL},
-    }
+    return Readers(py_spy_program)

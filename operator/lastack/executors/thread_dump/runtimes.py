@@ -13,6 +13,7 @@ from lastack.kernel import procfs
 
 _PYTHON_PROGRAM = re.compile(r"/python[23]?(?:\.\d+)?t?$")
 _PYTHON_MAPPED = re.compile(r"/libpython[23]\.\d+\w*\.so|\.cpython-\d+\w*-[\w-]+\.so|/lib-dynload/")
+_OPENJ9 = re.compile(r"/libj9vm\d*\.so")
 # The ELF note of the Go linker, type 4 and name "Go", in either byte order; it stands before the code.
 _GO_NOTE = re.compile(rb"(?:\x04\0\0\0|\0\0\0\x04)Go\0\0")
 _HEADER_BYTES = 65536
@@ -23,6 +24,7 @@ class Kind(enum.Enum):
 
     CPYTHON = "CPython"
     JVM = "a Java virtual machine"
+    OTHER_JVM = "a Java virtual machine that is not HotSpot"
     NODE = "Node.js"
     GO = "a Go program"
     NATIVE = "a native program"
@@ -31,9 +33,10 @@ class Kind(enum.Enum):
 
 _BY_HAND = {
     Kind.JVM: "by hand: jcmd {pid} Thread.print -l, as the user of the process",
-    Kind.NODE: "by hand: start it with --report-on-signal, then kill -USR2 {pid} writes a report",
+    Kind.OTHER_JVM: "by hand: jcmd {pid} Thread.print, of its own JDK and as the user of the process",
+    Kind.NODE: "by hand: lastack dump {pid} --inspector shows where its loop stands; it opens a debug port",
     Kind.GO: "by hand: GET /debug/pprof/goroutine?debug=2, where it serves net/http/pprof (a SIGQUIT ends it)",
-    Kind.NATIVE: "by hand: gdb -p {pid} -batch -ex 'thread apply all backtrace', which stops it meanwhile",
+    Kind.NATIVE: "by hand: lastack dump {pid} --native-stacks shows them; it stops each thread for some milliseconds",
     Kind.KERNEL: "by hand: cat /proc/{pid}/stack, as root, shows where it is in the kernel",
 }
 
@@ -83,6 +86,10 @@ def recognize(pid: int) -> Evidence | samples.Missing:
 
 
 def _judged(pid: int, program: str, mapped: list[str]) -> Evidence:
+    # OpenJ9 has a libjvm.so too; to a SIGQUIT it writes files, and its way of being asked is another one.
+    libj9vm = next((path for path in mapped if _OPENJ9.search(path)), None)
+    if libj9vm:
+        return Evidence(Kind.OTHER_JVM, f"it has {libj9vm} mapped, which is OpenJ9's")
     libjvm = next((path for path in mapped if path.endswith("/libjvm.so")), None)
     if libjvm:
         return Evidence(Kind.JVM, f"it has {libjvm} mapped")

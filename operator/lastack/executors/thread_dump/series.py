@@ -9,17 +9,21 @@ import contextlib
 import dataclasses
 import datetime as dt
 import os
+import pathlib
 import time
 from collections.abc import Callable, Iterable
 
 from lastack import errors
 from lastack.engine import instants, samples
-from lastack.executors.thread_dump import groups, readers, runtimes, stacks, waits
+from lastack.executors.thread_dump import groups, readers, runtimes, stacks, turns, waits
 from lastack.kernel import procfs
 from lastack.policy import valid
 
 MOST_PROCESSES = 64
 """More than this many processes of one member are left out, and the summary says so."""
+
+MOST_WAIT = dt.timedelta(seconds=15)
+"""For the turn: a dump that nothing is wrong with takes a tenth of a second."""
 
 _AT_ONCE = dt.timedelta(milliseconds=500)
 
@@ -36,11 +40,18 @@ class Process:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Taking:
-    """A process whose dump is to be taken, or is being taken."""
+    """A process whose dump is to be taken, or is being taken; `left` are the next best readers.
+
+    `turn` is held from before the process is touched until it is read; `waits_since` is when it was first wanted.
+    """
 
     process: Process
+    kind: runtimes.Kind
     reader: readers.Reader
+    left: tuple[readers.Reader, ...]
     reading: readers.Reading | None = None
+    turn: turns.Turn | None = None
+    waits_since: dt.timedelta | None = None
 
 
 class Series:
@@ -95,9 +106,15 @@ class Series:
 
     def close(self) -> None:
         """End what still runs."""
-        if self._current is not None and self._current.reading is not None:
-            self._current.reading.close()
-        self._current = None
+        current, self._current = self._current, None
+        if current is None:
+            return
+        try:
+            if current.reading is not None:
+                current.reading.close()
+        finally:
+            if current.turn is not None:
+                current.turn.close()
 
     def _open_round(self, now: instants.Now) -> None:
         if self._began is None:
@@ -127,18 +144,21 @@ class Series:
         seen = {os.getpid()}
         while waiting:
             pid = waiting.popleft()
-            reader = None if pid in seen else self._reader_of(pid, given=pid in given)
+            who = None if pid in seen else self._readers_of(pid, given=pid in given)
             seen.add(pid)
-            if reader is not None or pid in given:
+            if who is not None or pid in given:
                 waiting.extend(children[pid])
-            if reader is not None:
+            if who is not None:
+                kind, (reader, *left) = who
                 with contextlib.suppress(errors.NotReachable):
-                    found.append(_Taking(given.get(pid) or _life(pid), reader))
+                    found.append(_Taking(given.get(pid) or _life(pid), kind, reader, tuple(left)))
         # Beside a runtime that can be asked, the rest of a unit is what its start script runs.
-        asked = [taking for taking in found if not isinstance(taking.reader, readers.KernelReader)]
+        asked = [taking for taking in found if taking.kind not in readers.SEEN_BY_KERNEL]
         return asked or found
 
-    def _reader_of(self, pid: int, *, given: bool) -> readers.Reader | None:
+    def _readers_of(
+        self, pid: int, *, given: bool
+    ) -> tuple[runtimes.Kind, tuple[readers.Reader, ...]] | None:
         """Who reads this process; None, with the reason in `missing` where it was meant, when nobody does."""
         found = runtimes.recognize(pid)
         if isinstance(found, samples.Missing):
@@ -146,12 +166,16 @@ class Series:
             if given or kind is errors.NotPermitted:
                 self.missing[pid] = kind(f"process {pid}: {found.why}", fix=found.fix)
             return None
-        if not given and found.kind in readers.SEEN_BY_KERNEL:
+        who = self._readers.of(found.kind, self._settings)
+        if not given and found.kind in readers.SEEN_BY_KERNEL and not self._is_worker(pid, who):
             return None  # a shell, a tail, a helper: only what is meant is looked at so
-        reader = self._readers.get(found.kind)
-        if given and (reader is None or found.kind in readers.SEEN_BY_KERNEL):
+        if given and (not who or who[0].passive):
             self.missing[pid] = errors.Unsupported(found.sentence(pid), fix=found.by_hand(pid))
-        return reader
+        return (found.kind, who) if who else None
+
+    def _is_worker(self, pid: int, who: tuple[readers.Reader, ...]) -> bool:
+        """Whether a child runs the program of a process that was given, whose functions may be read."""
+        return not who[0].passive and _program(pid) in {_program(each.pid) for each in self._given}
 
     def _one(self, now: instants.Now, within: dt.timedelta) -> None:
         """Begin the next dump, or wait for the one that runs."""
@@ -160,9 +184,9 @@ class Series:
         process = taking.process
         try:
             if taking.reading is None:
-                reading = taking.reader.begin(process.pid, self._settings.max_pause, now.steady)
-                self._current = taking = dataclasses.replace(taking, reading=reading)
-            assert taking.reading is not None  # noqa: S101 - begun just now, or before
+                taking = self._begun(taking, now, within)
+            if taking.reading is None:
+                return
             raw = taking.reading.wait(within)
             if raw is None:
                 return
@@ -184,13 +208,33 @@ class Series:
                 self._round.append(dump)
         self.close()
 
+    def _begun(self, taking: _Taking, now: instants.Now, within: dt.timedelta) -> _Taking:
+        """The same with its reading; without one, while it is another's turn. Raises NotReachable with the holder."""
+        pid = taking.process.pid
+        if not taking.reader.passive:
+            found = turns.take(pid, within.total_seconds())
+            if isinstance(found, str):
+                since = now.steady if taking.waits_since is None else taking.waits_since
+                if now.steady - since > MOST_WAIT:
+                    raise errors.NotReachable(
+                        f"process {pid} was not asked: {found}, for more than {MOST_WAIT.total_seconds():g} s; "
+                        "on a host one dump is taken at a time",
+                        fix="wait for it to end, or end it",
+                    )
+                self._current = dataclasses.replace(taking, waits_since=since)
+                return self._current
+            self._current = taking = dataclasses.replace(taking, turn=found)
+        reading = taking.reader.begin(pid, self._settings, now.steady)
+        self._current = dataclasses.replace(taking, reading=reading)
+        return self._current
+
     def _fell_back(self, taking: _Taking, problem: errors.WorldError) -> bool:
         """Whether the next best thing is taken instead; why it had to be stays in `missing`."""
-        if taking.reader.instead is None or procfs.is_gone(taking.process.pid):
+        if not taking.left or procfs.is_gone(taking.process.pid):
             return False
         self.close()
         self.missing[taking.process.pid] = problem
-        self._current = _Taking(taking.process, taking.reader.instead)
+        self._current = _Taking(taking.process, taking.kind, taking.left[0], taking.left[1:])
         return True
 
     def _failed(self, process: Process, problem: errors.WorldError) -> None:
@@ -212,6 +256,13 @@ class Series:
             )
         self.rounds.append(done)
         return len(self.rounds) >= self._settings.count
+
+
+def _program(pid: int) -> pathlib.Path | None:
+    try:
+        return pathlib.Path(f"/proc/{pid}/exe").readlink()
+    except OSError:
+        return None
 
 
 def _life(pid: int) -> Process:

@@ -68,6 +68,8 @@ class ThreadStack:
     """Ids of the locks that it holds, where the runtime tells."""
     wait: Wait | None = None
     """What it waits for in the kernel; None where that could not be seen."""
+    rests: bool = False
+    """An event loop that waits for its next event: tasks may wait in it, of which no stack tells."""
 
     @property
     def place(self) -> Frame | None:

@@ -49,6 +49,10 @@ def joined(dump: stacks.ProcessDump) -> stacks.ProcessDump:
     waits = of_process(dump.pid)
     if isinstance(waits, samples.Missing):
         return dump
+    if len(waits) == len(dump.threads) == 1:
+        # The only thread is the only thread, also where the runtime does not know its id in the kernel (uwsgi).
+        (wait,), (thread,) = waits.values(), dump.threads
+        return dataclasses.replace(dump, threads=(dataclasses.replace(thread, wait=wait),))
     outer = _outer_ids(dump.pid, waits)
     threads = tuple(
         dataclasses.replace(thread, wait=thread.wait or waits.get(outer.get(thread.thread, thread.thread)))

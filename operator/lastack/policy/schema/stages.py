@@ -56,7 +56,11 @@ class ThreadDumpSettings(forms.Form):
     max_pause: Annotated[dt.timedelta, forms.Read(scalars.duration("10ms", "10s", "500ms"))] = dt.timedelta(
         milliseconds=500
     )
-    """How long one dump may stop the process."""
+    """How long one dump may stop the process, and one thread where native stacks are read."""
+    native_stacks: Annotated[bool, forms.Read(scalars.BOOLEAN)] = False
+    """Whether threads may be stopped to read native stacks, where a program cannot be asked."""
+    inspector: Annotated[bool, forms.Read(scalars.BOOLEAN)] = False
+    """Whether the inspector of Node.js may be opened on loopback; never where the program uses SIGUSR1 itself."""
     wait_at_most: Annotated[dt.timedelta, forms.Read(scalars.duration("1s", "1h", "60s"))] = dt.timedelta(
         seconds=60
     )
