@@ -152,7 +152,7 @@ class CutReader:
     """Gives what is left of a recorded dump (readers.Reader)."""
 
     raw: bytes
-    instead: None = None
+    passive: bool = True
 
     def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> readers.Reading:
         """It is there."""
@@ -161,6 +161,18 @@ class CutReader:
     def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
         """By the parser of JVMs."""
         return hotspot.read(raw, pid=pid, parent=parent, command=command, at=at)
+
+
+class OnlyCut(readers.Readers):
+    """Whatever it is, its dump is cut."""
+
+    def __init__(self, raw: bytes) -> None:
+        super().__init__()
+        self._raw = raw
+
+    def of(self, kind: runtimes.Kind, settings: valid.ThreadDump) -> tuple[readers.Reader, ...]:
+        """Nothing else."""
+        return (CutReader(self._raw),)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -184,7 +196,7 @@ def test_a_series_with_a_dump_that_is_not_whole_says_so() -> None:
         2, dt.timedelta(milliseconds=10), dt.timedelta(milliseconds=500), dt.timedelta(0)
     )
     with worlds.running_python("import time; print('up', flush=True); time.sleep(600)") as process:
-        of = {runtimes.Kind.CPYTHON: CutReader(whole.partition("\nJNI")[0].encode())}
+        of = OnlyCut(whole.partition("\nJNI")[0].encode())
         taken = series.Series([process.pid], settings, lambda _one, _number: None, of)
         waiting.wait_until(
             lambda: taken.advance(worlds.RealClock().now()), within=worlds.WITHIN, what="the series"
