@@ -26,6 +26,13 @@ from tests.executors import jvms, worlds
 OLD_ENOUGH = hotspot_attach.YOUNG
 SHORT = dt.timedelta(seconds=2)
 
+# One of our own user is asked in a thread, any other in a child that becomes its user: here its group.
+EITHER_WAY = pytest.mark.parametrize(
+    "around",
+    [(), ("setpriv", "--regid=65534", "--clear-groups")],
+    ids=["in-a-thread", "in-a-child"],
+)
+
 
 def asked(pid: int, *, age: dt.timedelta | None = None, within: dt.timedelta = SHORT) -> stacks.ProcessDump:
     """Its dump; asked as if it were old enough, unless `age` says otherwise."""
@@ -187,11 +194,11 @@ class TestDanger:
             os.kill(pid, signal.SIGCONT)
             assert asked(pid).threads
 
-    def test_a_loop_without_a_safepoint(self, classes: pathlib.Path) -> None:
+    @EITHER_WAY
+    def test_a_loop_without_a_safepoint(self, classes: pathlib.Path, around: tuple[str, ...]) -> None:
         """It answers when the loop ends, or not in time; both end in time, and nothing is left."""
-        with jvms.running(
-            classes, "-XX:+UseSerialGC", "-XX:-UseCountedLoopSafepoints", arguments=["spin"]
-        ) as pid:
+        options = ("-XX:+UseSerialGC", "-XX:-UseCountedLoopSafepoints")
+        with jvms.running(classes, *options, arguments=["spin"], around=around) as pid:
             began = time.monotonic()
             with contextlib.suppress(errors.NotReachable):
                 asked(pid, within=dt.timedelta(milliseconds=300))
@@ -224,9 +231,10 @@ class TestDanger:
         finally:
             shutil.rmtree(copy)
 
-    def test_one_that_ends_meanwhile(self, classes: pathlib.Path) -> None:
+    @EITHER_WAY
+    def test_one_that_ends_meanwhile(self, classes: pathlib.Path, around: tuple[str, ...]) -> None:
         """The reason, in time."""
-        with jvms.running(classes) as pid:
+        with jvms.running(classes, around=around) as pid:
             asking = hotspot_attach.Asking(pid, worlds.RealClock().now().steady + OLD_ENOUGH, SHORT)
             os.kill(pid, signal.SIGKILL)
             # Whether the answer was out already is a matter of milliseconds; that it ends is not.
@@ -248,6 +256,9 @@ import mmap, os, signal, socket, sys, time
 signal.signal(signal.SIGQUIT, lambda *_: None)
 with open(sys.argv[1], "rb") as library:
     mapped = mmap.mmap(library.fileno(), 0, prot=mmap.PROT_READ)
+if sys.argv[2] == "deaf":
+    print("up", flush=True)
+    time.sleep(600)
 path = f"/tmp/.java_pid{os.getpid()}"
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(path)
@@ -272,6 +283,23 @@ finally:
 """
 
 
+@contextlib.contextmanager
+def hostile(folder: pathlib.Path, manner: str, around: tuple[str, ...]) -> Iterator[int]:
+    """What calls itself a JVM, catches SIGQUIT and does as it likes."""
+    library = folder / "libjvm.so"
+    library.write_bytes(b"x" * 4096)
+    command = [*around, sys.executable, "-c", HOSTILE, str(library), manner]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert "up\n" == process.stdout.readline()
+            yield process.pid
+        finally:
+            pathlib.Path(f"/tmp/.java_pid{process.pid}").unlink(missing_ok=True)
+            process.kill()
+
+
+@EITHER_WAY
 @pytest.mark.parametrize(
     ("manner", "words"),
     [
@@ -282,25 +310,32 @@ finally:
     ],
 )
 def test_a_hostile_process_costs_bounded_time_and_room(
-    tmp_path: pathlib.Path, manner: str, words: str
+    tmp_path: pathlib.Path, manner: str, words: str, around: tuple[str, ...]
 ) -> None:
     """What calls itself a JVM may answer anything, for ever."""
-    library = tmp_path / "libjvm.so"
-    library.write_bytes(b"x" * 4096)
-    with subprocess.Popen(
-        [sys.executable, "-c", HOSTILE, library, manner], stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert "up\n" == process.stdout.readline()
-            began = time.monotonic()
-            within = dt.timedelta(seconds=10) if manner == "endless" else dt.timedelta(seconds=1)
-            assert words in refused(process.pid, within=within).message
-            assert time.monotonic() - began < 12
-            assert psutil.pid_exists(process.pid)
-        finally:
-            pathlib.Path(f"/tmp/.java_pid{process.pid}").unlink(missing_ok=True)
-            process.kill()
+    with hostile(tmp_path, manner, around) as pid:
+        began = time.monotonic()
+        within = dt.timedelta(seconds=10) if manner == "endless" else dt.timedelta(seconds=1)
+        assert words in refused(pid, within=within).message
+        assert time.monotonic() - began < 12
+        assert psutil.pid_exists(pid)
+
+
+@EITHER_WAY
+@pytest.mark.parametrize("manner", ["deaf", "silence"])
+def test_whoever_stops_waiting_leaves_nothing(
+    tmp_path: pathlib.Path, manner: str, around: tuple[str, ...]
+) -> None:
+    """One that opens no socket, and one that says nothing at it: ended early, the trigger file is gone at once."""
+    with hostile(tmp_path, manner, around) as pid:
+        asking = hotspot_attach.Asking(pid, worlds.RealClock().now().steady + OLD_ENOUGH)
+        if manner == "deaf":
+            waiting.wait_until(lambda: left_behind(pid) != [], within=worlds.WITHIN, what="the trigger file")
+        assert asking.wait(dt.timedelta(milliseconds=50)) is None
+        began = time.monotonic()
+        asking.close()
+        assert time.monotonic() - began < 1
+        assert [] == left_behind(pid)
 
 
 def test_a_stranger_at_the_socket_is_not_believed(classes: pathlib.Path) -> None:
