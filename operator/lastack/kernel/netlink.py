@@ -283,11 +283,15 @@ class DumpSocket:
 
     def ask(self, message_type: int, payload: bytes, sequence: int) -> None:
         """Send one dump request; what is left of an earlier dump is thrown away before."""
+        header = _HEADER.pack(HEADER_BYTES + len(payload), message_type, _REQUEST | _DUMP, sequence, 0)
+        self.ask_for(header + payload)
+
+    def ask_for(self, messages: bytes) -> None:
+        """Send requests as they are, one after another; each has a reply of its own."""
         if self._unfinished:
             self._drain()
-        header = _HEADER.pack(HEADER_BYTES + len(payload), message_type, _REQUEST | _DUMP, sequence, 0)
         try:
-            self._socket.send(header + payload)
+            self._socket.send(messages)
         except OSError as problem:
             raise refusal(problem.errno or errno.EIO, "sending a dump request") from problem
         self._unfinished = True
