@@ -20,6 +20,7 @@ NETLINK_SOCK_DIAG = 4
 HEADER_BYTES = 16
 _HEADER = struct.Struct("=IHHII")
 _ERROR_CODE = struct.Struct("=i")
+_END = struct.Struct("=IHHIIi")
 
 _NOOP, _ERROR, _DONE, _OVERRUN = 1, 2, 3, 4
 _REQUEST, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x300, 0x10
@@ -97,6 +98,14 @@ def _row_stride(buffer: bytearray, at: int, size: int, expected: Expected) -> in
         return 0
     stride: int = (length + 3) & ~3
     return stride if length >= expected.least_bytes and size % stride == 0 else 0
+
+
+def _is_end(datagram: bytearray, expected: Expected) -> bool:
+    """Whether a datagram is nothing but the end of a dump that went well: what the last one of every dump is."""
+    if len(datagram) != _END.size:
+        return False
+    length, message_type, _, sequence, _, status = _END.unpack_from(datagram)
+    return bool((length, message_type, sequence, status) == (_END.size, _DONE, expected.sequence, 0))
 
 
 def _gathered(
@@ -324,7 +333,7 @@ class DumpSocket:
             blocks, done = _gathered(self._buffer, sizes, stride, expected)
             yield from blocks
             sizes, filled = [], 0
-            if waiting is not None and not done:
+            if waiting is not None and not done and not (done := _is_end(waiting, expected)):
                 blocks, done = split(waiting, size, expected)
                 self._unfinished = not done
                 yield from blocks
