@@ -183,9 +183,13 @@ def answer_of(asking_it: hotspot_attach.Asking, within: dt.timedelta) -> bytes:
 def test_a_process_that_plays_a_jvm(
     library: pathlib.Path, asker: asking.Asker, manner: str, run: int
 ) -> None:
-    """Garbage, an answer without an end, none at all: bounded time and room, and the reason."""
+    """Garbage, an answer without an end, none at all: bounded time and room, and the reason.
+
+    Asked in a thread as one of our own user, and in a child in every second run, as one of another group.
+    """
+    around = ("setpriv", "--regid=65534", "--clear-groups") if run % 2 else ()
     within = dt.timedelta(seconds=5 if manner == "endless" else 0.5)
-    with targets.running([sys.executable, "-c", HOSTILE, library, manner]) as life:
+    with targets.running([*around, sys.executable, "-c", HOSTILE, library, manner]) as life:
         began = time.monotonic()
         try:
             assert SAID[manner] in refused(life.pid, within)

@@ -10,7 +10,7 @@ from lastack import errors
 from lastack.kernel import close_waits, inet_diag, netlink
 from tests.kernel import messages
 
-WORDS = st.sampled_from([0, 1, 2, 255, 256, 65536, 1 << 24, 0xFFFFFFFF])
+WORDS = st.sampled_from([0, 1, 2, 0x80, 255, 256, 0x8000, 65536, 1 << 24, 1 << 31, 0xFFFFFFFF])
 PORTS = st.one_of(st.sampled_from([8080, 8081, 8080 + 256, 80]), st.integers(0, 65535))
 
 
@@ -31,11 +31,18 @@ def expected(rows: list[tuple[int, int, int]]) -> dict[int, close_waits.PortCoun
 
 
 @hypothesis.given(
-    blocks=st.lists(st.lists(st.tuples(PORTS, WORDS, WORDS), min_size=1, max_size=30), min_size=1, max_size=6)
+    parts=st.lists(
+        st.tuples(
+            st.lists(st.tuples(PORTS, WORDS, WORDS), min_size=1, max_size=30), st.sampled_from([1, 3, 70])
+        ),
+        min_size=1,
+        max_size=6,
+    )
 )
 @hypothesis.settings(max_examples=300)
-def test_counts_as_the_definition_says(blocks: list[list[tuple[int, int, int]]]) -> None:
-    """Planes, known ports and the dictionary give what one would count by hand."""
+def test_counts_as_the_definition_says(parts: list[tuple[list[tuple[int, int, int]], int]]) -> None:
+    """One by one, planes, known ports and the dictionary give what one would count by hand."""
+    blocks = [rows * times for rows, times in parts]
     made = [block([messages.row(port=p, inode=i, rqueue=r) for p, i, r in rows]) for rows in blocks]
     assert expected([row for rows in blocks for row in rows]) == close_waits.Counter().count(made)
 
@@ -47,17 +54,22 @@ def test_counts_more_ports_than_have_a_place() -> None:
     assert expected(rows * 3) == close_waits.Counter().count(made)
 
 
-def test_leaves_out_a_socket_that_left_the_state_meanwhile() -> None:
+FEW_AND_MANY = pytest.mark.parametrize("times", [1, 100], ids=["few", "many"])
+
+
+@FEW_AND_MANY
+def test_leaves_out_a_socket_that_left_the_state_meanwhile(times: int) -> None:
     """A reset between the kernel's filter and its copy shows CLOSE in a dump of CLOSE_WAIT."""
-    made = block([messages.row(inode=1), messages.row(state=7), messages.row(inode=1)])
-    assert {8080: close_waits.PortCounts(0, 0, 2)} == close_waits.Counter().count([made])
-    assert {} == close_waits.Counter().count([block([messages.row(state=7)])])
+    made = block([messages.row(inode=1), messages.row(state=7), messages.row(inode=1)] * times)
+    assert {8080: close_waits.PortCounts(0, 0, 2 * times)} == close_waits.Counter().count([made])
+    assert {} == close_waits.Counter().count([block([messages.row(state=7)] * times)])
 
 
-def test_refuses_a_state_that_does_not_exist() -> None:
+@FEW_AND_MANY
+def test_refuses_a_state_that_does_not_exist(times: int) -> None:
     """Such a row is damage."""
     with pytest.raises(errors.KernelReplyError, match="states"):
-        close_waits.Counter().count([block([messages.row(state=77)])])
+        close_waits.Counter().count([block([messages.row(state=77)] * times)])
 
 
 def test_rows_in_keeps_only_what_was_asked_for() -> None:

@@ -136,6 +136,26 @@ def test_reads_datagram_after_datagram_until_the_end(ends: tuple[netlink.DumpSoc
     assert struct.unpack("=IHHII", kernel.recv(100)) == (16, messages.ROW_TYPE, 0x301, 1, 0)
 
 
+@pytest.mark.parametrize(
+    ("end", "problem"),
+    [
+        (messages.done(-errno.ENOMEM, sequence=1), errors.Transient),
+        (messages.done(sequence=2), errors.KernelReplyError),
+        (messages.error(errno.EPERM, b"", sequence=1), errors.NotPermitted),
+    ],
+    ids=["a status", "another dump's", "an error of its size"],
+)
+def test_an_end_that_went_wrong_is_an_error(
+    ends: tuple[netlink.DumpSocket, socket.socket], end: bytes, problem: type[errors.WorldError]
+) -> None:
+    """A dump whose last datagram does not say that it went well is not taken for whole."""
+    reader, kernel = ends
+    for datagram in (messages.row(sequence=1), end):
+        kernel.send(datagram)
+    with pytest.raises(problem):
+        dump(reader)
+
+
 def test_gives_up_on_a_silent_kernel_within_the_time_out(
     ends: tuple[netlink.DumpSocket, socket.socket],
 ) -> None:

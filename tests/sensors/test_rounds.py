@@ -130,18 +130,28 @@ def _after_the_first(look: samples.Look) -> samples.Look:
 
 
 @pytest.mark.parametrize(
-    "order",
-    ["connect 8080", "finish", "listen 8082", "listen 8080 7", "close 8081"],
-    ids=["a connection", "a FIN", "a new listener", "another backlog", "the end of a listener"],
+    ("before", "orders"),
+    [
+        (IDLE, ["connect 8080"]),
+        (IDLE, ["finish"]),
+        *(
+            (these, [order])
+            for these in (SERVING, IDLE)
+            for order in ("listen 8082", "listen 8080 7", "close 8081")
+        ),
+        *((these, ["close 8081", "listen 8081 5"]) for these in (SERVING, IDLE)),
+        *((these, ["close 8081", "listen 8082 5"]) for these in (SERVING, IDLE)),
+    ],
+    ids=lambda value: ", ".join(value[-2:]),
 )
-def test_whatever_happens_is_worth_a_whole_look(order: str) -> None:
+def test_whatever_happens_is_worth_a_whole_look(before: tuple[str, ...], orders: list[str]) -> None:
     """Without budget the old sample stays, with its old time; with it the look is taken in the same round."""
-    with tenants.tenant(*IDLE) as tenant:
+    with tenants.tenant(*before) as tenant:
         with watching(NONE_BUT_FIRST) as poor, watching(AS_MANY_AS_NEEDED) as rich:
-            before = poor.look().found[tenant.inode]
+            old = poor.look().found[tenant.inode]
             rich.look()
-            tenant.tell(order)
-            assert before is poor.look().found[tenant.inode]
+            tenant.tell(*orders)
+            assert old is poor.look().found[tenant.inode]
             seen = rich.look()
         assert tenant.inode in seen.looked_at
         expected = given.eye().look(ports.Selection(netns_pid=samples.Pid(tenant.pid)))

@@ -5,24 +5,32 @@ words of a row: `inode` 0 means that no process has accepted the socket, `rqueue
 """
 
 import collections
-import dataclasses
+import functools
+import struct
 import sys
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from lastack.kernel import inet_diag, netlink
 
+_STATE = inet_diag.State.CLOSE_WAIT.value
 _CLOSE_WAIT = frozenset({inet_diag.State.CLOSE_WAIT})
-_OWNED, _WAITING = 1, 2
-_IS_OWNED = bytes([0]) + bytes([_OWNED]) * 255
-_IS_WAITING = bytes([0]) + bytes([_WAITING]) * 255
+_OWNED, _WAITING = 2, 1
+_LOW_AT, _HIGH_AT = inet_diag.LOCAL_PORT + 1, inet_diag.LOCAL_PORT
 _LOW, _HIGH, _FLAGS = (0, 1, 2) if sys.byteorder == "little" else (3, 2, 1)
+_LIKELY_FIRST = (_OWNED, _OWNED | _WAITING, _WAITING, 0)
+# State, the two bytes of the local port, queue, inode.
+_ROW = struct.Struct("=17xB2xBB50xI8xI")
+_FEW = 64
 # The index of a port and two flags fit into one byte.
 _MOST_KNOWN_PORTS = 63
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class PortCounts:
-    """CLOSE_WAIT sockets of one local port. An outbound port is one that nobody listens on: see listeners."""
+class PortCounts(NamedTuple):
+    """CLOSE_WAIT sockets of one local port. An outbound port is one that nobody listens on: see listeners.
+
+    No frozen dataclass, which takes three times as long to make: a leak of a client has thousands of ports.
+    """
 
     queued: int
     """No process has accepted it (inode 0)."""
@@ -55,6 +63,8 @@ class Counter:
         """Local port -> counts, for the rows of a CLOSE_WAIT dump. Raises KernelReplyError on what is no row."""
         self._amounts = {}
         for each in blocks:
+            if each.count <= _FEW and self._add_few(each):
+                continue
             block = inet_diag.rows_in(each, _CLOSE_WAIT)
             if block is not None:
                 self._add(block)
@@ -65,33 +75,47 @@ class Counter:
         """What was counted for one port."""
         of = self._amounts.get
         return PortCounts(
-            queued=of(port, 0) + of(port | _WAITING << 16, 0),
-            unread=of(port | (_OWNED | _WAITING) << 16, 0),
-            held=of(port | _OWNED << 16, 0),
+            of(port, 0) + of(port | _WAITING << 16, 0),
+            of(port | (_OWNED | _WAITING) << 16, 0),
+            of(port | _OWNED << 16, 0),
         )
+
+    def _add_few(self, block: netlink.Block) -> bool:
+        """Count a few rows one by one; False, and nothing is counted, when one of them is in another state.
+
+        After a walk over every socket nothing of ours is in the cache any more: what is done by few and simple steps
+        takes half of the time.
+        """
+        records, amounts = block.records, self._amounts
+        rows = [_ROW.unpack_from(records, at) for at in range(0, block.end, block.stride)]
+        for row in rows:
+            if row[0] != _STATE:
+                return False
+        for _, high, low, waiting, inode in rows:
+            key = high << 8 | low | (_OWNED << 16 if inode else 0) | (_WAITING << 16 if waiting else 0)
+            amounts[key] = amounts.get(key, 0) + 1
+        return True
 
     def _add(self, block: netlink.Block) -> None:
         """Count the rows of a block."""
-        low, high = block.plane(inet_diag.LOCAL_PORT + 1), block.plane(inet_diag.LOCAL_PORT)
-        owned = _nonzero(block, inet_diag.INODE).translate(_IS_OWNED)
-        waiting = _nonzero(block, inet_diag.RQUEUE).translate(_IS_WAITING)
-        flags = int.from_bytes(owned, "little") | int.from_bytes(waiting, "little")
+        records, end, stride, count = block.records, block.end, block.stride, block.count
+        low, high = records[_LOW_AT:end:stride], records[_HIGH_AT:end:stride]
+        # The bit OWNED of each byte, then WAITING.
+        flags = _nonzero(block, inet_diag.INODE) >> 6 | _nonzero(block, inet_diag.RQUEUE) >> 7
         indexes = low.translate(self._cell_of_low)
         # Cell 0 means unknown. A known low byte must come with the high byte of its port.
         if 0 in indexes or low.translate(self._high_of_low) != high:
-            self._add_one_by_one(low, high, flags.to_bytes(block.count, "little"))
+            self._add_one_by_one(low, high, flags.to_bytes(count, "little"))
             return
-        cells = (flags | int.from_bytes(indexes, "little")).to_bytes(block.count, "little")
-        left, amounts = block.count, self._amounts
-        for index, port in enumerate(self._ports, start=1):
-            for flag in range(4):
-                amount = cells.count(index << 2 | flag)
-                if amount:
-                    key = port | flag << 16
-                    amounts[key] = amounts.get(key, 0) + amount
-                    left -= amount
-            if not left:
-                return
+        cells = (flags | int.from_bytes(indexes, "little")).to_bytes(count, "little")
+        left, amounts = count, self._amounts
+        for cell, key in self._cells:
+            amount = cells.count(cell)
+            if amount:
+                amounts[key] = amounts.get(key, 0) + amount
+                left -= amount
+                if not left:
+                    return
 
     def _add_one_by_one(self, low: bytearray, high: bytearray, flags: bytes) -> None:
         joined = bytearray(4 * len(flags))
@@ -107,6 +131,7 @@ class Counter:
     def _forget(self) -> None:
         """Make room for the ports of today."""
         self._ports: list[int] = []
+        self._cells: list[tuple[int, int]] = []
         self._high_of_low = bytearray(256)
         self._cell_of_low = bytearray(256)
 
@@ -114,19 +139,33 @@ class Counter:
         """Give a port a cell, as long as there is room and no other one has its low byte."""
         if len(self._ports) < _MOST_KNOWN_PORTS and not self._cell_of_low[port & 0xFF]:
             self._ports.append(port)
-            self._cell_of_low[port & 0xFF] = len(self._ports) << 2
+            index = len(self._ports) << 2
+            self._cells += [(index | flags, port | flags << 16) for flags in _LIKELY_FIRST]
+            self._cell_of_low[port & 0xFF] = index
             self._high_of_low[port & 0xFF] = port >> 8
 
 
-def _nonzero(block: netlink.Block, offset: int) -> bytes | bytearray:
-    """A byte per row that is 0 exactly where the word at `offset` is 0; it reads no more planes than it needs."""
-    joined: bytes | bytearray = block.plane(offset)
-    for at in range(offset + 1, offset + 4):
-        if 0 not in joined:
-            break
-        plane = block.plane(at)
-        # A plane of zeros changes nothing, and it is the usual case: numbers are small.
-        if plane != bytes(block.count):
-            both = int.from_bytes(joined, "little") | int.from_bytes(plane, "little")
-            joined = both.to_bytes(block.count, "little")
-    return joined
+@functools.lru_cache(maxsize=8)
+def _low_bits(count: int) -> tuple[int, int]:
+    """A number of `count` bytes that are all 0x7f, and the same with 0x80. Most blocks have one and the same length."""
+    return int.from_bytes(b"\x7f" * count, "little"), int.from_bytes(b"\x80" * count, "little")
+
+
+def _nonzero(block: netlink.Block, offset: int) -> int:
+    """A byte per row: 0x80 where the word at `offset` is not 0, else 0.
+
+    It reads no more planes than it needs, and puts them together as one large number, which is the cheapest or.
+    """
+    records, end, stride, count = block.records, block.end, block.stride, block.count
+    plane = records[offset:end:stride]
+    joined = int.from_bytes(plane, "little")
+    if 0 in plane:
+        zeros = bytes(count)
+        for at in range(offset + 1, offset + 4):
+            plane = records[at:end:stride]
+            # A plane of zeros changes nothing, and it is the usual case: numbers are small.
+            if plane != zeros:
+                joined |= int.from_bytes(plane, "little")
+    ones, highest = _low_bits(count)
+    # The addition carries into the highest bit of a byte where one of the others is set, and never beyond.
+    return ((joined & ones) + ones | joined) & highest

@@ -5,6 +5,7 @@ Called by sock_diag, close_waits and socket_tables. All offsets count from the s
 
 import dataclasses
 import enum
+import functools
 import struct
 from collections.abc import Set as AbstractSet
 
@@ -80,6 +81,7 @@ class Timer(enum.IntEnum):
     ZERO_WINDOW_PROBE = 4
 
 
+@functools.lru_cache(maxsize=64)
 def request(
     states: frozenset[State], *, family: int | None, extensions: frozenset[Extension], program: bytes
 ) -> tuple[int, bytes]:

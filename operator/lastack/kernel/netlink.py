@@ -5,14 +5,13 @@ messages of one length, so that a field of all its rows is one strided slice. Wh
 the result is blocks whose every header was checked, or an error of the `errors` tree, never a guess.
 """
 
-import dataclasses
 import enum
 import errno
 import os
 import socket
 import struct
 from collections.abc import Iterator
-from typing import Self
+from typing import NamedTuple, Self
 
 from lastack import errors
 from lastack.kernel import linux
@@ -21,13 +20,14 @@ NETLINK_SOCK_DIAG = 4
 HEADER_BYTES = 16
 _HEADER = struct.Struct("=IHHII")
 _ERROR_CODE = struct.Struct("=i")
+_END = struct.Struct("=IHHIIi")
 
 _NOOP, _ERROR, _DONE, _OVERRUN = 1, 2, 3, 4
 _REQUEST, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x300, 0x10
 # The kernel fills at most 32 KiB per datagram whatever the buffer (netlink_dump); twice that never truncates.
 _DATAGRAM_BYTES = 65536
-# Four full datagrams: the cost of a slice is its start, and the rows still fit into the second-level cache.
-_GATHERED_BYTES = 3 * 32768
+# Eight full datagrams: the cost of a slice is its start, and the rows still fit into the second-level cache.
+_GATHERED_BYTES = 7 * 32768
 BUFFER_BYTES = _GATHERED_BYTES + 2 * _DATAGRAM_BYTES
 # The number of a dump that is asked again and again: an unchanged answer is then the same bytes. Others count up
 # to half of the numbers, and what an abandoned dump left is drained before any other is asked.
@@ -65,8 +65,7 @@ class Block:
         return True
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """What a message of the answer must look like."""
 
     message_type: int
@@ -99,6 +98,14 @@ def _row_stride(buffer: bytearray, at: int, size: int, expected: Expected) -> in
         return 0
     stride: int = (length + 3) & ~3
     return stride if length >= expected.least_bytes and size % stride == 0 else 0
+
+
+def _is_end(datagram: bytearray, expected: Expected) -> bool:
+    """Whether a datagram is nothing but the end of a dump that went well: what the last one of every dump is."""
+    if len(datagram) != _END.size:
+        return False
+    length, message_type, _, sequence, _, status = _END.unpack_from(datagram)
+    return bool((length, message_type, sequence, status) == (_END.size, _DONE, expected.sequence, 0))
 
 
 def _gathered(
@@ -285,11 +292,15 @@ class DumpSocket:
 
     def ask(self, message_type: int, payload: bytes, sequence: int) -> None:
         """Send one dump request; what is left of an earlier dump is thrown away before."""
+        header = _HEADER.pack(HEADER_BYTES + len(payload), message_type, _REQUEST | _DUMP, sequence, 0)
+        self.ask_for(header + payload)
+
+    def ask_for(self, messages: bytes) -> None:
+        """Send requests as they are, one after another; each has a reply of its own."""
         if self._unfinished:
             self._drain()
-        header = _HEADER.pack(HEADER_BYTES + len(payload), message_type, _REQUEST | _DUMP, sequence, 0)
         try:
-            self._socket.send(header + payload)
+            self._socket.send(messages)
         except OSError as problem:
             raise refusal(problem.errno or errno.EIO, "sending a dump request") from problem
         self._unfinished = True
@@ -310,18 +321,20 @@ class DumpSocket:
         while not done:
             size = self._receive(filled)
             found = _row_stride(self._buffer, filled, size, expected)
-            if found and found == stride and filled <= _GATHERED_BYTES:
+            fits = found and (found == stride or not sizes)
+            # What does not fit, usually the end, waits outside the buffer while the blocks before it are read.
+            waiting = None if fits else self._buffer[filled : filled + size]
+            if fits:
+                stride = found
                 sizes.append(size)
                 filled += size
-                continue
-            # The new datagram begins the next round; it waits outside the buffer while the blocks are read.
-            waiting = self._buffer[filled : filled + size]
+                if filled <= _GATHERED_BYTES:
+                    continue
             blocks, done = _gathered(self._buffer, sizes, stride, expected)
             yield from blocks
-            self._buffer[:size] = waiting
-            sizes, filled, stride = ([size], size, found) if found else ([], 0, 0)
-            if not found and not done:
-                blocks, done = split(self._buffer, size, expected)
+            sizes, filled = [], 0
+            if waiting is not None and not done and not (done := _is_end(waiting, expected)):
+                blocks, done = split(waiting, size, expected)
                 self._unfinished = not done
                 yield from blocks
         self._unfinished = False

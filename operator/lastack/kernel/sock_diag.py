@@ -18,7 +18,7 @@ from collections.abc import Set as AbstractSet
 from typing import Self
 
 from lastack import errors
-from lastack.kernel import bytecode, close_waits, inet_diag, listening, netlink, socket_tables
+from lastack.kernel import bytecode, close_waits, inet_diag, listening, netlink, rechecks, socket_tables
 
 Offered = frozenset[inet_diag.Extension]
 
@@ -33,6 +33,7 @@ _CONNECTED = _ALL_STATES - {
     inet_diag.State.TIME_WAIT,
     inet_diag.State.CLOSE,
 }
+_OF_LISTENERS = frozenset({inet_diag.Extension.SKMEMINFO})
 _EVERY_EXTENSION: Offered = frozenset(inet_diag.Extension)
 
 
@@ -58,6 +59,7 @@ class SockDiag:
         self._asked: tuple[bool, frozenset[int]] | None = None
         self._requests: list[tuple[int, bytes]] = []
         self._listening = listening.Question(listening.Known() if known is None else known)
+        self._recheck = rechecks.Recheck(_OF_LISTENERS & offered)
 
     @classmethod
     def open(
@@ -178,10 +180,17 @@ class SockDiag:
             self.one_walk = False
             return self.listeners(ports=ports)
 
+    def are_unchanged(self, known: tuple[Listener, ...]) -> bool:
+        """Whether these listeners are as `listeners()` gave them; it says nothing about new ones.
+
+        A fraction of the cost of a dump where they are few; False also where it cannot be told.
+        """
+        return self._recheck.is_unchanged(self._endpoint, known)
+
     def _listen_requests(self, ports: Collection[int]) -> list[tuple[int, bytes]]:
         """One for both families where the kernel offers it, else two; kept, because they are asked every second."""
         families: tuple[int | None, ...] = (None,) if self.one_walk else (inet_diag.INET, inet_diag.INET6)
-        asked = frozenset({inet_diag.Extension.SKMEMINFO}) & self._offered
+        asked = _OF_LISTENERS & self._offered
         return [
             inet_diag.request(_LISTEN, family=family, extensions=asked, program=_program(ports))
             for family in families

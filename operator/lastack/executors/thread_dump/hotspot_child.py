@@ -1,7 +1,8 @@
-"""Ask one HotSpot JVM for its threads, in a child process that becomes the user of the JVM. Called by `hotspot_attach`.
+"""Ask one HotSpot JVM for its threads, as the user of the JVM. Called by `hotspot_attach`.
 
-HotSpot answers nobody else. The parent checks the process before, and ends this child when it takes too long. The
-answer goes to 1 as it came; on failure the exit status is 1 and 2 holds one line, `CODE WORDS`.
+HotSpot answers nobody else: `ask_as_user` runs in a child process that becomes that user, `ask_as_ourselves` in a
+thread where that is who we are. Whoever calls checks the process before, and ends this when it takes too long. The
+answer is written as it came; on failure the status is 1 and what was said is one line, `CODE WORDS`.
 
 The protocol (JDK 8 to 25): in the JVM's own /tmp, `.java_pidNSPID` is the socket that it answers at. While it is
 not there yet, `.attach_pidNSPID`, owned by the JVM's user, and a SIGQUIT make the JVM open it. A request is
@@ -13,7 +14,6 @@ user; nothing else.
 import contextlib
 import dataclasses
 import os
-import pathlib
 import select
 import signal
 import socket
@@ -21,6 +21,7 @@ import stat
 import struct
 import sys
 import time
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from lastack.executors.thread_dump import hotspot_loops
@@ -38,6 +39,9 @@ DISABLED, LOOPS, UNCAUGHT = "disabled", "loops", "uncaught"
 
 _REQUEST = b"1\0threaddump\0-l\0\0\0"
 _LONGEST_STATUS = 64
+_PART_BYTES = 256 * 1024
+_ATTENTIVE_SECONDS = 0.1
+"""Whoever asks in a thread finds within this time that it shall stop."""
 _NO_ATTACHING = b"+DisableAttachMechanism"
 
 
@@ -66,40 +70,115 @@ class Request:
     most_bytes: int
 
 
-def ask(request: Request) -> int:
-    """The whole life of the child."""
-    target = request.target
-    deadline = time.monotonic() + request.seconds
+class Stopped(Exception):
+    """Whoever wanted the answer does not want it any more."""
+
+
+class _Failed(Exception):
+    """There will be no answer: code and words."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Means:
+    """Where the answer and the reason of a failure go; `heed` raises Stopped when nobody waits for them any more."""
+
+    write: Callable[[bytes], object]
+    say: Callable[[bytes], object]
+    heed: Callable[[], None]
+
+
+def is_ours(target: Target) -> bool:
+    """Whether we are the user of the JVM already."""
+    return (os.geteuid(), os.getegid()) == (target.user, target.group)
+
+
+def ask_as_user(request: Request) -> int:
+    """The whole life of a child of its own, which stays the user of the JVM."""
     # Who runs this may end it early.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    handle = _pin(target.pid, target.started_ticks)
+    means = Means(lambda part: os.write(1, part), lambda words: os.write(2, words), lambda: None)
+    return _reported(request, means, _with_its_rights)
+
+
+def ask_as_ourselves(request: Request, means: Means) -> int:
+    """The same where nobody has to be become; nothing of the process is changed, neither user nor folder."""
+    return _reported(request, means, lambda target, _folder: f"/proc/{target.pid}/root/tmp/")
+
+
+def _reported(request: Request, means: Means, prepare: Callable[[Target, int], str]) -> int:
     try:
-        folder = os.open(f"/proc/{target.pid}/root/tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        os.fchdir(folder)
-    except OSError as problem:
-        absent = isinstance(problem, FileNotFoundError | NotADirectoryError)
-        _fail(NO_ROOM if absent else CLOSED, f"its /tmp cannot be entered: {problem.strerror}")
-    _become(target.user, target.group)
-    _check_environment(target.pid)
-    _check_loops(target.pid, uncut=target.uncut)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        _connect(connection, handle, target, deadline)
-        _check_peer(connection, target.pid)
-        _ask(connection, deadline, request.most_bytes)
+        _ask_by(request, means, prepare)
+    except _Failed as failure:
+        code, words = failure.args
+        means.say(f"{code} {words}\n".encode(errors="replace"))
+        return 1
     return 0
 
 
-def _pin(pid: int, started: str) -> int:
+def _with_its_rights(target: Target, folder: int) -> str:
+    """Become its user, standing in its /tmp: as that user our own /proc/self/fd is closed to us."""
+    os.fchdir(folder)
+    _become(target.user, target.group)
+    return ""
+
+
+def _ask_by(request: Request, means: Means, prepare: Callable[[Target, int], str]) -> None:
+    """`prepare` says how names in the folder begin, for connect(2), which takes no descriptor of a folder."""
+    target = request.target
+    deadline = time.monotonic() + request.seconds
+    with _pinned(target.pid, target.started_ticks) as handle, _its_tmp(target.pid) as folder:
+        prefix = prepare(target, folder)
+        _check_environment(target.pid)
+        _check_loops(target.pid, uncut=target.uncut)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            name, trigger = f".java_pid{target.inner_pid}", f".attach_pid{target.inner_pid}"
+            if not _is_socket(name, folder):
+                # With -Xrs a JVM does not catch the signal, and opens its socket when it starts.
+                if not target.catches:
+                    _fail(UNCAUGHT, "it has no socket")
+                _make_it_listen(handle, (trigger, name), folder, deadline, means)
+            _remove(trigger, folder)  # of this time, or of one when it did not answer
+            _connect(connection, prefix + name, deadline)
+            _check_peer(connection, target.pid)
+            _ask(connection, deadline, request.most_bytes, means)
+
+
+@contextlib.contextmanager
+def _its_tmp(pid: int) -> Iterator[int]:
+    """The /tmp that the process sees."""
+    try:
+        folder = os.open(f"/proc/{pid}/root/tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as problem:
+        absent = isinstance(problem, FileNotFoundError | NotADirectoryError)
+        _fail(NO_ROOM if absent else CLOSED, f"its /tmp cannot be entered: {problem.strerror}")
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def _pinned(pid: int, started: str) -> Iterator[int]:
     """A pidfd of this life of the process: what follows cannot reach another one with the same pid."""
     try:
         handle = os.pidfd_open(pid)
-        content = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-        fields = os.read(content, 4096).rpartition(b")")[2].split()
     except OSError as problem:
         _fail(GONE, str(problem.strerror))
-    if fields[19].decode() != started:
-        _fail(GONE, "the pid was used again")
-    return handle
+    try:
+        if _content(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19].decode() != started:
+            _fail(GONE, "the pid was used again")
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _content(path: str) -> bytes:
+    """A whole file of a process. Raises OSError where it may not be read, fails where the process is gone."""
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - unbuffered, in a fork
+            return file.readall()
+    except (ProcessLookupError, FileNotFoundError):
+        _fail(GONE, "it has ended")
 
 
 def _become(user: int, group: int) -> None:
@@ -117,12 +196,7 @@ def _become(user: int, group: int) -> None:
 def _check_environment(pid: int) -> None:
     """JAVA_TOOL_OPTIONS and its like may forbid attaching. Read as the JVM's user, whose file it is."""
     try:
-        content = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
-        environment = b""
-        while part := os.read(content, 65536):
-            environment += part
-    except (ProcessLookupError, FileNotFoundError):
-        _fail(GONE, "it has ended")
+        environment = _content(f"/proc/{pid}/environ")
     except OSError as problem:
         _fail(CLOSED, f"its environment cannot be read: {problem.strerror}")
     if _NO_ATTACHING in environment:
@@ -136,17 +210,8 @@ def _check_loops(pid: int, *, uncut: bool) -> None:
         _fail(LOOPS, f"its thread {thread}")
 
 
-def _connect(connection: socket.socket, handle: int, target: Target, deadline: float) -> None:
-    """Connect to the socket of the JVM, after asking for it when it is not there.
-
-    With -Xrs a JVM does not catch the signal, and opens its socket when it starts.
-    """
-    path, trigger = f".java_pid{target.inner_pid}", f".attach_pid{target.inner_pid}"
-    if not _is_socket(path):
-        if not target.catches:
-            _fail(UNCAUGHT, "it has no socket")
-        _make_it_listen(handle, trigger, path, deadline)
-    _remove(trigger)  # of this time, or of one when it did not answer
+def _connect(connection: socket.socket, path: str, deadline: float) -> None:
+    """Connect to the socket of the JVM."""
     connection.settimeout(max(0.01, deadline - time.monotonic()))
     try:
         connection.connect(path)
@@ -156,30 +221,32 @@ def _connect(connection: socket.socket, handle: int, target: Target, deadline: f
         _fail(SILENT, f"its attach socket does not answer: {problem.strerror}")
 
 
-def _make_it_listen(handle: int, trigger: str, path: str, deadline: float) -> None:
-    """The trigger file and a SIGQUIT.
+def _make_it_listen(handle: int, names: tuple[str, str], folder: int, deadline: float, means: Means) -> None:
+    """The trigger file and a SIGQUIT; `names` of the trigger, and of the socket that the JVM opens then.
 
     From the signal until the socket is there the file has to stay, also when that takes too long: a JVM that comes to
     read the signal later (after a long collection, say) and finds no file prints its threads on its own output.
     """
+    trigger, name = names
     try:
         # One that a debugger left behind would be ours to remove too: it has no other meaning.
-        os.close(os.open(trigger, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        flags = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(trigger, flags, 0o600, dir_fd=folder))
     except OSError as problem:
         _fail(NO_ROOM, f"cannot make {trigger} in its /tmp: {problem.strerror}")
     try:
         signal.pidfd_send_signal(handle, signal.SIGQUIT)
+    except ProcessLookupError:
+        _remove(trigger, folder)
+        _fail(GONE, "it has ended")
     except OSError as problem:
-        _remove(trigger)
-        gone = isinstance(problem, ProcessLookupError)
-        _fail(
-            GONE if gone else CLOSED,
-            "it has ended" if gone else f"it cannot be signalled: {problem.strerror}",
-        )
+        _remove(trigger, folder)
+        _fail(CLOSED, f"it cannot be signalled: {problem.strerror}")
     pause = 0.001
-    while not _is_socket(path):
+    while not _is_socket(name, folder):
+        means.heed()
         if _has_ended(handle):
-            _remove(trigger)
+            _remove(trigger, folder)
             _fail(GONE, "it has ended")
         if time.monotonic() > deadline:
             _fail(SILENT, f"it did not open its attach socket in time ({trigger} in its /tmp waits for it)")
@@ -187,9 +254,9 @@ def _make_it_listen(handle: int, trigger: str, path: str, deadline: float) -> No
         pause = min(pause * 2, 0.02)
 
 
-def _remove(name: str) -> None:
+def _remove(name: str, folder: int) -> None:
     with contextlib.suppress(OSError):
-        pathlib.Path(name).unlink()
+        os.unlink(name, dir_fd=folder)
 
 
 def _has_ended(handle: int) -> bool:
@@ -199,9 +266,9 @@ def _has_ended(handle: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _is_socket(path: str) -> bool:
+def _is_socket(name: str, folder: int) -> bool:
     try:
-        return stat.S_ISSOCK(os.lstat(path).st_mode)
+        return stat.S_ISSOCK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
     except OSError:
         return False
 
@@ -214,44 +281,49 @@ def _check_peer(connection: socket.socket, pid: int) -> None:
         _fail(STRANGER, f"process {listener} listens at its attach socket, not process {pid}")
 
 
-def _ask(connection: socket.socket, deadline: float, limit: int) -> None:
+def _ask(connection: socket.socket, deadline: float, limit: int, means: Means) -> None:
     """Send the request, pass the answer on; at most `limit` bytes."""
     copied = 0
     try:
         connection.sendall(_REQUEST)
-        part = _after_status(connection, deadline)
+        part = _after_status(connection, deadline, means)
         while part:
-            os.write(1, part[: limit - copied])
+            means.write(part[: limit - copied])
             copied += len(part)
             if copied > limit:
                 _fail(REFUSED, f"its answer is longer than {limit} bytes")
-            part = _receive(connection, deadline)
+            part = _receive(connection, deadline, means)
     except TimeoutError:
         _fail(SILENT, "its answer did not end" if copied else "it reached no point at which it could answer")
     except OSError as problem:
         _fail(SILENT, f"the connection broke: {problem.strerror}")
 
 
-def _after_status(connection: socket.socket, deadline: float) -> bytes:
+def _after_status(connection: socket.socket, deadline: float, means: Means) -> bytes:
     """Read the status line, which must be 0; what came after it."""
     head = b""
-    while b"\n" not in head and len(head) <= _LONGEST_STATUS and (part := _receive(connection, deadline)):
+    while b"\n" not in head and len(head) <= _LONGEST_STATUS:
+        part = _receive(connection, deadline, means)
+        if not part:
+            break
         head += part
     status, _, rest = head.partition(b"\n")
     if status != b"0":
         _fail(REFUSED, f"it answered {head[:_LONGEST_STATUS]!r} to the request for its threads")
-    return rest or _receive(connection, deadline)
+    return rest or _receive(connection, deadline, means)
 
 
-def _receive(connection: socket.socket, deadline: float) -> bytes:
+def _receive(connection: socket.socket, deadline: float, means: Means) -> bytes:
     """The next part, empty at the end. Raises TimeoutError: a peer may send a byte a second for ever."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    connection.settimeout(left)
-    return connection.recv(65536)
+    while True:
+        means.heed()
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(min(left, _ATTENTIVE_SECONDS))
+        with contextlib.suppress(TimeoutError):
+            return connection.recv(_PART_BYTES)
 
 
 def _fail(code: str, words: str) -> NoReturn:
-    os.write(2, f"{code} {words}\n".encode(errors="replace"))
-    sys.exit(1)
+    raise _Failed(code, words)
