@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from lastack.engine import diagnoses, findings, samples, signals, trends
-from lastack.policy import vocabulary
+from lastack.engine import diagnoses, findings, samples, signals, verdicts
+from lastack.policy import valid, vocabulary
 from tests.engine import clients, makers
 from tests.engine.clients import DATABASE, spread
 from tests.engine.looks import seen
@@ -175,27 +175,32 @@ def test_an_owner_that_was_hidden_at_first_raises_no_doubt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dead", "watched_long", "expected"),
-    [
-        (makers.dead(OLD), False, 100),
-        (BARRED, False, BARRED),
-        (samples.NOT_WALKED, False, None),
-        (samples.NOT_WALKED, True, samples.NOT_WALKED),
-    ],
+    ("dead", "expected"), [(makers.dead(OLD), 100), (BARRED, BARRED), (samples.NOT_WALKED, None)]
 )
 def test_the_signal_is_there_where_somebody_asked(
-    dead: samples.DeadSockets | samples.Missing, watched_long: bool, expected: findings.SignalValue | None
+    dead: samples.DeadSockets | samples.Missing, expected: findings.SignalValue | None
 ) -> None:
-    """Who watches for long asks now and then, so that a trigger on it waits; in a short look it is left out."""
-    trend_of = {Name.THREADS: one_point()} if watched_long else {}
-    short = window(seen(look(), dead=dead))
-    measured = signals.measure(dataclasses.replace(short, trend_of=trend_of))
+    """Where there cannot be many nobody asks, and nothing is missing."""
+    measured = signals.measure(window(seen(look(), dead=dead)))
     assert expected == measured.get(Name.OPEN_FILES_DEAD)
 
 
-def one_point() -> trends.Trend:
-    """A trend of one point."""
-    return trends.extend(None, makers.seconds(0), 1)
+@pytest.mark.parametrize(
+    ("dead", "state"),
+    [
+        (makers.dead(OLD), verdicts.VerdictState.FIRING),
+        (samples.NOT_WALKED, verdicts.VerdictState.CLEAR),
+        (BARRED, verdicts.VerdictState.UNKNOWN),
+    ],
+)
+def test_a_trigger_on_it_is_clear_where_nobody_asked(
+    dead: samples.DeadSockets | samples.Missing, state: verdicts.VerdictState
+) -> None:
+    """An unknown one would keep its member from every act."""
+    soon, later = makers.seconds(0), makers.seconds(6)
+    trigger = valid.SignalTrigger(valid.TriggerName("dying"), Name.OPEN_FILES_DEAD, 50, 10, soon, later)
+    found = diagnoses.diagnose(window(seen(look(), dead=dead)))
+    assert state is verdicts.assess(trigger, [found], None, makers.at(0)).state
 
 
 FEW = spread(10, 60, 31)

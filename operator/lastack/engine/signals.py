@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 
-from lastack.engine import findings, gauges, samples, stands, trends
+from lastack.engine import findings, gauges, samples, stands
 from lastack.policy import vocabulary
 
 _Name = vocabulary.SignalName
@@ -42,7 +42,7 @@ def measure(window: samples.Window) -> findings.Signals:
         _Name.OPEN_FILES_FILL: _share(files, files_limit),
         _Name.THREADS: _total([p.threads for p in look.owner.processes], no_owner),
     }
-    if process and _is_told(process.dead, window.trend_of):
+    if process and process.dead != samples.NOT_WALKED:
         measured[_Name.OPEN_FILES_DEAD] = process.dead
     stuck = _workers_stuck(window)
     if stuck is not None:
@@ -61,7 +61,7 @@ def measure_outbound(window: samples.OutboundWindow) -> findings.Signals:
         _Name.OPEN_FILES_LIMIT: files_limit,
         _Name.OPEN_FILES_FILL: _share(files, files_limit),
     }
-    if _is_told(look.process.dead, window.trend_of):
+    if look.process.dead != samples.NOT_WALKED:
         measured[_Name.OPEN_FILES_DEAD] = look.process.dead
     return {**measured, **gauges.forecasts(window.trend_of, measured)}
 
@@ -183,11 +183,6 @@ def _peak(window: samples.Window) -> int:
     """The largest depth of the window; what was glimpsed before its first look is not of it."""
     between = [look.listener.peak or 0 for look in window.looks[1:]]
     return max(*(look.listener.depth for look in window.looks), *between, 0)
-
-
-def _is_told(dead: int | samples.Missing, trend_of: trends.Trends) -> bool:
-    """Whether dead sockets were asked for. Who watches for long asks now and then, and a trigger may wait for that."""
-    return dead != samples.NOT_WALKED or bool(trend_of)
 
 
 def _workers_stuck(window: samples.Window) -> int | samples.Missing | None:

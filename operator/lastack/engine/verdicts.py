@@ -108,7 +108,10 @@ def _values(
     A process's own connections tell their own signals; the rest of theirs is not about any listener.
     """
     about = [each for each in found if not each.outbound or signal in vocabulary.CLIENT_SIGNALS]
-    values = [finding.signals.get(signal, samples.Missing("not measured")) for finding in about]
+    # Dead sockets are asked for where there can be many: a trigger on them is not raised elsewhere, and holds nothing.
+    seldom = signal is vocabulary.SignalName.OPEN_FILES_DEAD
+    absent = samples.NOT_WALKED if seldom else samples.Missing("not measured")
+    values = [finding.signals.get(signal, absent) for finding in about]
     missing = [value for value in values if isinstance(value, samples.Missing)]
     known = [value for value in values if not isinstance(value, samples.Missing)]
     whys = [value.why for value in missing if not value.quiet]
