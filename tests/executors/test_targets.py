@@ -140,7 +140,7 @@ def holds(life: targets.Life, kind: Kind, dump: Callable[[], tuple[int, dict[str
         if kind.serves:
             assert life.answers()
             waiting.wait_until(
-                lambda: life.possessions() == before, within=WITHIN, what=f"what it had: {before}"
+                lambda: life.has_what_it_had(before), within=WITHIN, what=f"what it had: {before}"
             )
 
 
