@@ -142,5 +142,5 @@ class Asker:
         assert pause < allowed(control.longest), f"{pause} of silence, {control.longest} without being asked"
         assert life.answers()
         waiting.wait_until(
-            lambda: before == life.possessions(), within=worlds.WITHIN, what=f"what it had: {before}"
+            lambda: life.has_what_it_had(before), within=worlds.WITHIN, what=f"what it had: {before}"
         )

@@ -30,7 +30,8 @@ def figures() -> Iterator[asking.Figures]:
 def asker(request: pytest.FixtureRequest, tmp_path: pathlib.Path, figures: asking.Figures) -> asking.Asker:
     """Named after the test, without its run."""
     name, _, manner = request.node.name.removeprefix("test_").rstrip("]").partition("[")
-    danger = " ".join([*name.split("_"), *manner.split("-")[1:]]).strip()
+    words = [*name.split("_"), *manner.split("-")]
+    danger = " ".join(word for word in words if word and not word.isdigit())
     return asking.Asker(danger, tmp_path, figures)
 
 

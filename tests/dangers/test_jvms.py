@@ -123,7 +123,8 @@ def test_a_stopped_jvm(patient: targets.Life, beats: targets.Beats, asker: askin
         os.kill(patient.pid, signal.SIGCONT)
     assert "is stopped (SIGSTOP)" in told.summary
     beats.await_some()
-    assert before == patient.settled_possessions()
+    waiting.wait_until(lambda: patient.has_what_it_had(before), within=worlds.WITHIN, what=str(before))
+    assert patient.answers()
 
 
 @pytest.mark.parametrize(

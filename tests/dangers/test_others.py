@@ -50,7 +50,8 @@ def test_a_stopped_python_program(
     assert isinstance(told.outcome, outcomes.Succeeded), told.text
     assert told.took < dt.timedelta(seconds=5)
     beats.await_some()
-    assert before == python.settled_possessions()
+    waiting.wait_until(lambda: python.has_what_it_had(before), within=worlds.WITHIN, what=str(before))
+    assert python.answers()
 
 
 @asking.each_run

@@ -132,15 +132,18 @@ def holds(life: targets.Life, kind: Kind, dump: Callable[[], tuple[int, dict[str
         return document if code == 0 and right and settled else None
 
     with life.stuck() if kind.blocks else contextlib.nullcontext():
-        before = life.settled_possessions() if kind.serves else life.possessions()
         document = waiting.wait_until(told, within=WITHIN, what=str(kind.words))
+        # Now all of them are stuck: what it has from here on it keeps.
+        before = life.settled_possessions() if kind.serves else life.possessions()
+        assert [] == before["triggers"]
+        waiting.wait_until(told, within=WITHIN, what="the same once more")
         assert kind.cause == document["cause"]
         assert (kind.missing or "") in " ".join(row["why"] for row in document["missing"])
         assert life.goes_on
         if kind.serves:
             assert life.answers()
             waiting.wait_until(
-                lambda: life.possessions() == before, within=WITHIN, what=f"what it had: {before}"
+                lambda: life.has_what_it_had(before), within=WITHIN, what=f"what it had: {before}"
             )
 
 

@@ -119,6 +119,11 @@ class Life:
         waiting.wait_until(settled, within=WITHIN, what="the target to settle")
         return looks[-1]
 
+    def has_what_it_had(self, before: dict[str, object]) -> bool:
+        """Nothing more. Fewer descriptors are no trace: Go closes a connection half a second after its answer."""
+        now = self.possessions()
+        return {**now, "descriptors": before["descriptors"]} == before and _many(now) <= _many(before)
+
     def possessions(self) -> dict[str, object]:
         """What a dump must leave as it was: descriptors, listeners, and files of attaching in its /tmp."""
         root = pathlib.Path(f"/proc/{self.pid}")
@@ -136,6 +141,10 @@ class Life:
             "listeners": sorted(row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in held),
             "triggers": [path.name for path in (root / "root" / "tmp").glob(f".attach_pid{inner}")],
         }
+
+
+def _many(possessions: Mapping[str, object]) -> int:
+    return int(str(possessions["descriptors"]))
 
 
 def inner_pid(pid: int) -> str:
