@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pathlib
+import tempfile
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,8 +12,8 @@ from tests.executors import jvms
 
 
 @pytest.fixture(scope="session")
-def classes(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The classes of the patient JVM."""
-    folder = tmp_path_factory.mktemp("classes")
-    jvms.compile_patient(folder)
-    return folder
+def classes() -> Iterator[pathlib.Path]:
+    """The classes of the patient JVM; not below pytest's own folder, which each session closes to other users again."""
+    with tempfile.TemporaryDirectory() as folder:
+        jvms.compile_patient(pathlib.Path(folder))
+        yield pathlib.Path(folder)

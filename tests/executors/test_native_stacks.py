@@ -10,6 +10,8 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -28,9 +30,10 @@ AT = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The compiled patient."""
-    return natives.compile_patient(tmp_path_factory.mktemp("native"))
+def program() -> Iterator[pathlib.Path]:
+    """The compiled patient; not below pytest's own folder, which each session closes to other users again."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield natives.compile_patient(pathlib.Path(folder))
 
 
 def walked(pid: int, max_pause: dt.timedelta = PAUSE) -> stacks.ProcessDump:
