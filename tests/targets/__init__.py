@@ -229,6 +229,8 @@ def started(
                 for each in tree:
                     with contextlib.suppress(psutil.NoSuchProcess):
                         each.kill()
+                    # A JVM that is killed leaves its socket, which the next process of this number would be asked at.
+                    pathlib.Path(f"/tmp/.java_pid{each.pid}").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
