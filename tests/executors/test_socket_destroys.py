@@ -37,7 +37,10 @@ if sys.argv[1] == "loop":
     epoll = select.epoll()
 
 def work(port):
-    s = socket.create_connection(("127.0.0.1", port))
+    s = socket.socket()
+    if sys.argv[1] == "bound":
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+    s.connect(("127.0.0.1", port))
     s.sendall(b"ask")
     try:
         ends.append(repr(s.recv(10)))
@@ -142,21 +145,22 @@ def world(way: str = "threads") -> Iterator[World]:
 
 @dataclasses.dataclass
 class Silent:
-    """Two worlds whose connections have been silent for more than half a minute."""
+    """Three worlds whose connections have been silent for more than half a minute."""
 
     threads: World
     loop: World
+    bound: World
 
 
 @pytest.fixture(scope="module")
 def silent() -> Iterator[Silent]:
-    """Made together, since both take that long."""
-    with world() as threads, world("loop") as loop:
-        made = Silent(threads, loop)
+    """Made together, since each takes that long."""
+    with world() as threads, world("loop") as loop, world("bound") as bound:
+        made = Silent(threads, loop, bound)
         waiting.wait_until(
             lambda: all(
                 len(socket_choices.choose(batch(each, sockets=each.stuck())).sockets) == WORKERS
-                for each in (threads, loop)
+                for each in (threads, loop, bound)
             ),
             within=dt.timedelta(seconds=60),
             what="the connections to be silent for 30 s",
@@ -300,6 +304,15 @@ def test_stuck_threads_go_on_and_other_connections_stay(silent: Silent) -> None:
     after = executor.reconcile(step)
     assert isinstance(after, outcomes.Unknowable)
     assert "3 of 3 connections are gone" in after.text
+
+
+def test_a_connection_that_the_kernel_does_not_find_is_not_called_gone(silent: Silent) -> None:
+    """It is bound to a device, by which the kernel looks it up: said, and it stands as before."""
+    step = worlds.step_of(batch(silent.bound, sockets=silent.bound.stuck()))
+    found = worlds.carried(destroyer(silent.bound), step)
+    assert isinstance(found, outcomes.Failed), found
+    assert (False, True) == (found.happened, "does not find it by its addresses" in found.text)
+    assert ["ESTAB"] * 2 * WORKERS == silent.bound.states(7000)
 
 
 def test_the_pace_is_kept(silent: Silent) -> None:

@@ -148,6 +148,11 @@ class SocketDestroyer:
             batch.kept.append(f"{choice.peer}: {moved}")
         elif sock_destroy.destroy(netns.path_of(work.pid), batch.namespace, (choice.named,)) == (True,):
             batch.destroyed.append(choice)
+        elif _remaining(work, (choice,)):
+            # A socket that is bound to a device, as with a VRF, is looked up by that device, which no dump tells us.
+            batch.kept.append(
+                f"{choice.peer}: the kernel does not find it by its addresses (bound to a device?)"
+            )
         else:
             batch.kept.append(f"{choice.peer}: the connection is gone")
         batch.left.pop(0)
