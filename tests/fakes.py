@@ -254,7 +254,10 @@ class FakeWorks:
             return outcomes.Refused(reasons.Reason.CANNOT_HELP, "no thread waits any more")
         inodes = frozenset(each.inode for each in batch.sockets)
         count = self._ward.destroy(step.member, inodes, heals=self._ways.unhooking_heals)
-        return outcomes.Succeeded(f"{count} connections of {step.member} destroyed")
+        rows: outcomes.Json = tuple({"peer": each.peer, "thread": each.thread} for each in batch.sockets)
+        return outcomes.Succeeded(
+            f"{count} connections of {step.member} destroyed", facts={"destroyed": rows}
+        )
 
     def _replaced(
         self, step: actions.Step, restart: valid.RollingRestart, lasted: dt.timedelta

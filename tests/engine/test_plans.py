@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastack import errors
-from lastack.engine import actions, facts, outcomes, plans, samples
+from lastack import errors, quantities
+from lastack.engine import actions, facts, outcomes, plans, samples, stuck_sockets
 from lastack.policy import valid, vocabulary
 from lastack.runbook import canonical
 from tests.engine import makers
@@ -27,9 +27,7 @@ probes = st.builds(
 works = st.one_of(
     st.builds(
         actions.DumpSeries,
-        settings=st.builds(
-            valid.ThreadDump, st.integers(1, 9), spans, spans, spans, st.booleans(), st.booleans()
-        ),
+        settings=st.builds(valid.ThreadDump, st.integers(1, 9), spans, spans, spans, st.booleans()),
         pids=st.lists(pids, max_size=3).map(tuple),
     ),
     st.builds(
@@ -41,6 +39,25 @@ works = st.one_of(
         pid=pids,
         namespace=st.integers(0, 2**32),
         restore_after=st.none() | spans,
+    ),
+    st.builds(
+        actions.SocketBatch,
+        settings=st.builds(
+            valid.SocketDestroy,
+            sockets=st.sampled_from(vocabulary.SocketKind),
+            peers=st.lists(st.builds(valid.Peer, names, st.none() | st.integers(1, 65535)), max_size=3).map(
+                tuple
+            ),
+            limit=st.integers(1, 1000),
+            pace=st.floats(0.001, 1000).map(quantities.Rate),
+        ),
+        pid=pids,
+        pids=st.lists(pids, max_size=3).map(tuple),
+        namespace=st.integers(0, 2**32),
+        ports=st.frozensets(st.integers(1, 65535), max_size=3),
+        sockets=st.lists(
+            st.builds(stuck_sockets.StuckSocket, pids, pids, st.integers(1, 2**32), names, names), max_size=3
+        ).map(tuple),
     ),
     st.builds(
         actions.Replacement,
@@ -105,7 +122,7 @@ def test_a_dump_that_was_planned_before_these_switches_stops_nothing() -> None:
     )
     work = plans.step_of(fact).work
     assert isinstance(work, actions.DumpSeries)
-    assert (False, False) == (work.settings.native_stacks, work.settings.inspector)
+    assert not work.settings.native_stacks
 
 
 REPLACEMENT: dict[str, outcomes.Json] = {

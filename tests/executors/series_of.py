@@ -10,9 +10,7 @@ from tests import waiting
 from tests.executors import worlds
 
 
-def taken(
-    *pids: int, native_stacks: bool = False, inspector: bool = False, max_pause_ms: int = 500
-) -> series.Series:
+def taken(*pids: int, native_stacks: bool = False, max_pause_ms: int = 500) -> series.Series:
     """Two dumps of each; raises what ends the series."""
     settings = valid.ThreadDump(
         count=2,
@@ -20,7 +18,6 @@ def taken(
         max_pause=dt.timedelta(milliseconds=max_pause_ms),
         wait_at_most=dt.timedelta(0),
         native_stacks=native_stacks,
-        inspector=inspector,
     )
     found = series.Series(pids, settings, lambda _one, _number: None, readers.all_readers())
     try:

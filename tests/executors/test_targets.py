@@ -13,6 +13,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -107,8 +108,8 @@ KINDS: Mapping[str, Kind] = {
 @pytest.fixture(scope="module")
 def built() -> Iterator[pathlib.Path]:
     """Everything that is started, in a folder that other users may enter and that no private /tmp hides."""
-    folder = pathlib.Path("/var/tmp/lastack-targets")
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = pathlib.Path(tempfile.mkdtemp(dir="/var/tmp", prefix="lastack-targets-"))
+    folder.chmod(0o755)
     for name in ("classes", "go-with-profiles", "go-without", "c"):
         (folder / name).mkdir(parents=True)
     targets.compiled_java(folder / "classes")

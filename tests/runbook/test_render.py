@@ -13,6 +13,9 @@ from lastack import errors
 from lastack.engine import actions, facts, incidents, reasons
 from lastack.policy import valid, vocabulary
 from lastack.runbook import handovers, render
+from tests import wards
+from tests.engine import makers
+from tests.engine import stories as engine_stories
 from tests.runbook import stories
 from tests.runbook.test_markdown import HOSTILE, READER, tags
 
@@ -225,3 +228,17 @@ def test_no_word_of_the_world_gets_out_of_its_place(name: str, said: str) -> Non
     assert tags(page) <= ours
     assert 1 == page.count("<h1")
     assert re.findall(r'href="([^"]*)"', page) == ["../runbooks/accept-stall.md"]
+
+
+def test_a_freed_member_is_told_with_its_cause_and_its_peer() -> None:
+    """What was destroyed, for whom people have to look, and the pages of both."""
+    stages = (makers.DUMP, makers.TUNE, makers.UNHOOK, makers.REPLACE)
+    story = engine_stories.sick(wards.Health.HUNG, policy=makers.policy(stages=stages))
+    incident = story.until_closed()
+    record = render.record([entry for entry in story.disk.entries() if entry.fact.incident == incident.id])
+    assert "accept-stall at high confidence, cause downstream (`10.9.0.7:7000`)" in record
+    assert "**Changed by lastack**: destroyed 4 connections to `10.9.0.7:7000`" in record
+    left = section(record, "What is left for a human")
+    assert "Look at the service that they wait for" in left
+    assert "[accept-stall](../runbooks/accept-stall.md)" in left
+    assert "[downstream](../runbooks/downstream.md)" in left

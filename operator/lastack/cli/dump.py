@@ -73,11 +73,6 @@ class _Wanted:
     help="Stop each thread for a moment to read its native stack, where a program cannot be asked.",
 )
 @click.option(
-    "--inspector",
-    is_flag=True,
-    help="Open the inspector of Node.js on loopback for a moment; never where the program uses SIGUSR1 itself.",
-)
-@click.option(
     "--max-pause",
     metavar="DURATION",
     default="500ms",
@@ -94,7 +89,6 @@ def dump(
     count: int,
     every: dt.timedelta,
     native_stacks: bool,
-    inspector: bool,
     max_pause: dt.timedelta,
     output: str,
 ) -> None:
@@ -103,15 +97,13 @@ def dump(
     Dumps the process and its children, or all processes of the unit. Python is read from outside, without stopping it;
     only when that fails three times is a process stopped, for at most half a second. A Java virtual machine (HotSpot)
     is asked as jcmd asks it, but only where that cannot harm it, a Go program where it serves net/http/pprof; of any
-    other program the system calls and sockets of its threads are told, and functions only with --native-stacks or
-    --inspector. Nothing is changed, and one dump is taken at a time on a host. `-o raw` prints what the runtime said.
+    other program the system calls and sockets of its threads are told, and functions only with --native-stacks.
+    Nothing is changed, and one dump is taken at a time on a host. `-o raw` prints what the runtime said.
 
     Exit status: 0 dumped, 2 usage, 3 the process is gone or may not be looked into, or another dump is being taken.
     """
     wanted = _wanted(what)
-    settings = valid.ThreadDump(
-        count, every, max_pause, dt.timedelta(0), native_stacks=native_stacks, inspector=inspector
-    )
+    settings = valid.ThreadDump(count, every, max_pause, dt.timedelta(0), native_stacks=native_stacks)
     taken: list[tuple[stacks.ProcessDump, int]] = []
     try:
         with interruptions.raised():

@@ -64,7 +64,6 @@ def _work_data(work: actions.Work) -> Data:
                 "maxPause": quantities.short(settings.max_pause),
                 "waitAtMost": quantities.short(settings.wait_at_most),
                 "nativeStacks": settings.native_stacks,
-                "inspector": settings.inspector,
                 "pids": tuple(pids),
             }
         case actions.SysctlWrite():
@@ -133,7 +132,6 @@ def _work_of(data: Data) -> actions.Work:
                 wait_at_most=_span(data["waitAtMost"]),
                 # Entries of before have no word of what nobody could allow then.
                 native_stacks=data.get("nativeStacks") is True,
-                inspector=data.get("inspector") is True,
             )
             return actions.DumpSeries(settings, tuple(samples.Pid(_int(pid)) for pid in _list(data["pids"])))
         case "sysctlWrite":

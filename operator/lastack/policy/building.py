@@ -96,7 +96,6 @@ def _action(stage: stages.Stage) -> valid.Action:
             settings.max_pause,
             settings.wait_at_most,
             settings.native_stacks,
-            settings.inspector,
         )
     if isinstance(stage, stages.SysctlStage):
         after = None if stage.restore is None else stage.restore.after

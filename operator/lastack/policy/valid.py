@@ -119,7 +119,7 @@ Trigger = DiagnosisTrigger | SignalTrigger | AllTrigger
 class ThreadDump:
     """`count` dumps `every` so long; a disruptive stage waits at most `wait_at_most` for them.
 
-    `native_stacks` allows to stop threads for it, `inspector` to open the debug port of Node.js for a moment.
+    `native_stacks` allows to stop threads for it.
     """
 
     count: int
@@ -127,7 +127,6 @@ class ThreadDump:
     max_pause: dt.timedelta
     wait_at_most: dt.timedelta
     native_stacks: bool = False
-    inspector: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ CASES = [
                 "unknown-field",
                 (
                     "15:61: error: spec.stages[0].with.evry is not a field; expected count, every, "
-                    "maxPause, nativeStacks, inspector or waitAtMost (did you mean every?)"
+                    "maxPause, nativeStacks or waitAtMost (did you mean every?)"
                 ),
             ),
         ],
@@ -66,12 +66,27 @@ CASES = [
     Case(
         "a switch that is a number",
         [
-            ("every: 5s", "inspector: 1"),
+            ("every: 5s", "nativeStacks: 1"),
         ],
         [
             (
                 "wrong-type",
-                "15:72: error: spec.stages[0].with.inspector is the number 1; expected true or false",
+                "15:75: error: spec.stages[0].with.nativeStacks is the number 1; expected true or false",
+            ),
+        ],
+    ),
+    Case(
+        "the inspector of Node.js",
+        [
+            ("every: 5s", "inspector: true"),
+        ],
+        [
+            (
+                "not-supported-yet",
+                (
+                    "15:61: error: spec.stages[0].with.inspector is known but not supported by this version; "
+                    "expected it left out"
+                ),
             ),
         ],
     ),

@@ -14,11 +14,9 @@ from lastack.executors.thread_dump import (
     go_profile,
     hotspot,
     hotspot_attach,
-    inspector,
     kernel_view,
     native_frames,
     native_stacks,
-    node_frames,
     py_spy,
     runtimes,
     stacks,
@@ -142,20 +140,6 @@ class NativeReader:
         return native_frames.read(raw, of_program=own, pid=pid, parent=parent, command=command, at=at)
 
 
-class NodeReader:
-    """By the inspector, which is opened for a moment: only where the policy allows that."""
-
-    passive = False
-
-    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
-        """Start the child that asks."""
-        return inspector.Asking(pid, settings.max_pause, now)
-
-    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
-        """Its JSON."""
-        return node_frames.read(raw, pid=pid, parent=parent, command=command, at=at)
-
-
 class KernelReader:
     """What the kernel tells of any program's threads: no functions, but calls and sockets."""
 
@@ -176,7 +160,7 @@ class KernelReader:
 
 
 SEEN_BY_KERNEL = (runtimes.Kind.NODE, runtimes.Kind.NATIVE, runtimes.Kind.OTHER_JVM)
-"""Runtimes that cannot be asked from outside without a stop or a port of their own, which the policy has to allow."""
+"""Runtimes that cannot be asked from outside without a stop, which the policy has to allow."""
 
 
 class Readers:
@@ -200,10 +184,7 @@ class Readers:
             case runtimes.Kind.GO:
                 debugger = (DelveReader(),) if settings.native_stacks else ()
                 return (GoReader(), *debugger, KernelReader(kind))
-            case runtimes.Kind.NODE:
-                inspected = (NodeReader(),) if settings.inspector else ()
-                return (*inspected, *native, KernelReader(kind))
-            case runtimes.Kind.NATIVE | runtimes.Kind.OTHER_JVM:
+            case runtimes.Kind.NODE | runtimes.Kind.NATIVE | runtimes.Kind.OTHER_JVM:
                 return (*native, KernelReader(kind))
             case runtimes.Kind.KERNEL:
                 return ()

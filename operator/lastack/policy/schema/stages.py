@@ -59,8 +59,8 @@ class ThreadDumpSettings(forms.Form):
     """How long one dump may stop the process, and one thread where native stacks are read."""
     native_stacks: Annotated[bool, forms.Read(scalars.BOOLEAN)] = False
     """Whether threads may be stopped to read native stacks, where a program cannot be asked."""
-    inspector: Annotated[bool, forms.Read(scalars.BOOLEAN)] = False
-    """Whether the inspector of Node.js may be opened on loopback; never where the program uses SIGUSR1 itself."""
+    inspector: Annotated[object, forms.LATER] = None
+    """Whether the inspector of Node.js may be opened on loopback."""
     wait_at_most: Annotated[dt.timedelta, forms.Read(scalars.duration("1s", "1h", "60s"))] = dt.timedelta(
         seconds=60
     )
