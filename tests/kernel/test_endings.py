@@ -1,14 +1,13 @@
 """Whoever has ended is told, by pidfds and without them."""
 
 import os
-import pathlib
 import signal
 
 import pytest
 
 from lastack import errors
 from lastack.kernel import endings
-from tests import waiting
+from tests import own_descriptors, waiting
 from tests.sensors import given
 
 
@@ -24,7 +23,7 @@ def child() -> int:
 @pytest.mark.parametrize("pidfd", [True, False], ids=["pidfd", "no pidfd"])
 def test_those_that_ended_are_told_until_they_are_discarded(pidfd: bool) -> None:
     """A zombie has ended; the others have not."""
-    before = pathlib.Path("/proc/self/fd").stat().st_size
+    before = own_descriptors.count()
     first, second = child(), child()
     with endings.Endings(pidfd=pidfd) as watched:
         watched.add(first)
@@ -41,7 +40,7 @@ def test_those_that_ended_are_told_until_they_are_discarded(pidfd: bool) -> None
         seen.append(set(watched.ended()))
         watched.discard(0)
     assert [set(), {first}, set(), {second}] == seen
-    assert before == pathlib.Path("/proc/self/fd").stat().st_size
+    assert before == own_descriptors.count()
 
 
 @pytest.mark.parametrize("pidfd", [True, False], ids=["pidfd", "no pidfd"])

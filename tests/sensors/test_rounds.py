@@ -17,7 +17,7 @@ from lastack import ports
 from lastack.engine import instants, samples
 from lastack.kernel import clocks, features, listening, netlink, netns
 from lastack.sensors import budgets, kept_namespaces, namespace_index, rounds, sampler
-from tests import waiting
+from tests import own_descriptors, waiting
 from tests.kernel import namespaces
 from tests.sensors import given, tenants
 
@@ -333,23 +333,23 @@ def _files(sample: samples.Sample) -> list[int | samples.Missing]:
 
 def test_no_descriptor_is_left() -> None:
     """Neither of what was kept nor of what came and went."""
-    before = pathlib.Path("/proc/self/fd").stat().st_size
+    before = own_descriptors.count()
     with tenants.tenant(*SERVING), watching(NONE_BUT_FIRST) as all_namespaces:
         all_namespaces.look()
         with tenants.tenant(*IDLE):
             all_namespaces.look()
         all_namespaces.look()
-        assert pathlib.Path("/proc/self/fd").stat().st_size > before
-    assert before == pathlib.Path("/proc/self/fd").stat().st_size
+        assert own_descriptors.count() > before
+    assert before == own_descriptors.count()
 
 
 def test_descriptors_are_bounded() -> None:
     """Beyond the bound namespaces are seen without any."""
     with tenants.tenant(*SERVING) as first, tenants.tenant(*IDLE) as second:
         with watching(NONE_BUT_FIRST, most_kept=1) as all_namespaces:
-            before = pathlib.Path("/proc/self/fd").stat().st_size
+            before = own_descriptors.count()
             found = all_namespaces.look().found
-            after = pathlib.Path("/proc/self/fd").stat().st_size
+            after = own_descriptors.count()
         assert {first.inode, second.inode} <= found.keys()
         assert 0 < after - before <= 5
 
