@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lastack import quantities
+from lastack import errors, quantities
 from lastack.stores import replays
 from tests import waiting
 from tests.cli import told
@@ -271,7 +271,7 @@ def test_ctrl_c_ends_a_recording_in_order(ground: grounds.Ground, tmp_path: path
             stderr=subprocess.PIPE,
             text=True,
         )
-        waiting.wait_until(lambda: path.exists() and looks_in(path) >= 2, within=SOON, what="two looks")
+        waiting.wait_until(lambda: looks_in(path) >= 2, within=SOON, what="two looks")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert (130, "") == (process.returncode, err)
@@ -283,9 +283,14 @@ def test_ctrl_c_ends_a_recording_in_order(ground: grounds.Ground, tmp_path: path
 
 
 def looks_in(path: pathlib.Path) -> int:
-    """How many looks there are so far."""
-    with replays.Replay(path) as replay:
-        return len(list(replay.frames()))
+    """How many looks there are so far; none while the file is not there, or has no first line yet."""
+    if not path.exists():
+        return 0
+    try:
+        with replays.Replay(path) as replay:
+            return len(list(replay.frames()))
+    except errors.NotARecording:
+        return 0
 
 
 def test_a_killed_recording_can_be_replayed(ground: grounds.Ground, tmp_path: pathlib.Path) -> None:
@@ -295,9 +300,11 @@ def test_a_killed_recording_can_be_replayed(ground: grounds.Ground, tmp_path: pa
         process = subprocess.Popen(
             [grounds.PROGRAM, "record", str(path), "--netns", str(pid), "--for", "1h", "--every", "200ms"]
         )
-        waiting.wait_until(lambda: path.exists() and looks_in(path) >= 3, within=SOON, what="three looks")
-        process.kill()
-        process.wait()
+        try:
+            waiting.wait_until(lambda: looks_in(path) >= 3, within=SOON, what="three looks")
+        finally:
+            process.kill()
+            process.wait()
     said = told.lastack("diagnose", "--replay", path, "-o", "json")
     assert (["healthy"], False) == (
         [item["code"] for item in said.document["items"]],
@@ -347,7 +354,7 @@ def test_a_namespace_that_vanishes_ends_the_recording(tmp_path: pathlib.Path) ->
             stdout=subprocess.PIPE,
             text=True,
         )
-        waiting.wait_until(lambda: path.exists() and looks_in(path) >= 2, within=SOON, what="two looks")
+        waiting.wait_until(lambda: looks_in(path) >= 2, within=SOON, what="two looks")
     finally:
         subprocess.run(["ip", "netns", "del", name], check=True)
     out, _ = process.communicate(timeout=20)

@@ -249,8 +249,15 @@ def running(
 def up(process: subprocess.Popen[str]) -> Life:
     """Wait until it serves."""
     assert process.stdout is not None
-    word, _, port = process.stdout.readline().strip().partition(" ")
-    assert "up" == word, f"it did not come up: {process.args!r}"
+    said = []
+    # A virtual machine may warn of something before.
+    for line in process.stdout:
+        word, _, port = line.strip().partition(" ")
+        said.append(line)
+        if word == "up":
+            break
+    else:
+        raise AssertionError(f"it did not come up: {process.args!r} said {''.join(said)!r}")
     tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     one = tree[-1]  # what it runs around is its only child
     return Life(one.pid, int(port), one.create_time())
