@@ -32,7 +32,8 @@ WITHIN = dt.timedelta(seconds=60)
 INSIDE = pathlib.Path("/srv")
 NAMESPACES = (
     *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "--user", "--map-root-user"),
-    *("sh", "-c", 'ip link set lo up && exec "$@"', "sh"),
+    # With a /tmp of its own: of two JVMs with one inner pid and one /tmp the other would be asked.
+    *("sh", "-c", 'ip link set lo up && mount -t tmpfs none /tmp && exec "$@"', "sh"),
 )
 UNIT = """[Service]
 User=nobody
