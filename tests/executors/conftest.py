@@ -13,7 +13,7 @@ from tests.executors import jvms
 
 @pytest.fixture(scope="session")
 def classes() -> Iterator[pathlib.Path]:
-    """The classes of the patient JVM; not below pytest's own folder, which each session closes to other users again."""
-    with tempfile.TemporaryDirectory() as folder:
+    """The classes of the patient JVM; not below /tmp, which some of them hide, nor in a folder of pytest."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="lastack-classes-") as folder:
         jvms.compile_patient(pathlib.Path(folder))
         yield pathlib.Path(folder)

@@ -19,8 +19,9 @@ def compile_patient(folder: pathlib.Path) -> None:
     javac = shutil.which("javac")
     assert javac is not None, "these tests start real JVMs: apt-get install openjdk-17-jdk-headless"
     subprocess.run([javac, "-d", folder, _SOURCE], check=True)
+    shared = {pathlib.Path("/tmp"), pathlib.Path("/var/tmp")}
     for each in (folder, *folder.parents):
-        if each.is_relative_to("/tmp") and each != pathlib.Path("/tmp"):
+        if shared & set(each.parents):
             each.chmod(each.stat().st_mode | 0o055)
 
 

@@ -121,7 +121,7 @@ class TestWhatItSays:
         ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
         (
             *("unshare", "--pid", "--fork", "--mount-proc", "--net", "--user", "--map-root-user"),
-            *("sh", "-c", 'ip link set lo up && exec "$@"', "sh"),
+            *("sh", "-c", 'ip link set lo up && mount -t tmpfs none /tmp && exec "$@"', "sh"),
         ),
     ],
     ids=["as-nobody", "in-namespaces"],
