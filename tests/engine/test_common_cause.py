@@ -128,6 +128,20 @@ def test_when_the_ladder_ends_people_hear_of_the_peer_and_not_of_each_target() -
     )
 
 
+def test_a_replacement_that_failed_beside_a_dead_peer_is_told_too() -> None:
+    """The peer explains the others; that a member did not come back is another matter, and a human hears of it."""
+    story = all_hung("a", "b", "c")
+    story.ward.fall_sick("c", Health.STALLED)
+    story.ward["c"].cures.append(wards.Cure.FAILS)
+    story.until(lambda: bool(story.history()) and len(story.incident.evidence) == 2)
+    story.ways.dumps_tell = {"cause": "lock", "peer": None, "stuck": 4, "of": 4, "dumps": 3}
+    story.until_kind(Kind.INCIDENT_EXHAUSTED)
+    texts = [e.fact.text for e in story.of(Kind.NOTIFICATION_RAISED)]
+    assert 2 == len(texts)
+    assert "wait for 10.9.0.7:7000" in texts[0]
+    assert texts[1].startswith("api needs a human")
+
+
 def test_a_second_outbreak_is_told_again() -> None:
     """The first has ended: people have put it aside."""
     story = all_hung("a", "b")

@@ -7,7 +7,7 @@ import datetime as dt
 
 from lastack import quantities
 from lastack.engine import actions, commons, drafts, facts, incidents, ladder, outcomes
-from lastack.policy import valid
+from lastack.policy import valid, vocabulary
 
 
 def exhaust(draft: drafts.Draft, why: str) -> None:
@@ -18,10 +18,12 @@ def exhaust(draft: drafts.Draft, why: str) -> None:
         data={"why": why},
     )
     shared = commons.found(draft)
-    if shared:
-        # The peer is what people have to look at: told once, and not by every target that waits for it.
-        for common in shared:
-            commons.announce(draft, common)
+    for common in shared:
+        commons.announce(draft, common)
+    replaced = any(step.kind is vocabulary.ActionKind.ROLLING_RESTART for step in draft.incident.steps)
+    sick = [judged for judged in draft.at.living() if judged.firing]
+    if shared and not replaced and all(commons.holding(draft, shared, judged) for judged in sick):
+        # The peer is all that people have to look at: told once, and not by every target that waits for it.
         return
     what = f"{draft.at.policy.target_name} needs a human: {draft.incident.diagnosis}, {why}"
     draft.say(facts.FactKind.NOTIFICATION_RAISED, what, data={"why": why})
