@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import os
 import pathlib
@@ -55,13 +56,25 @@ def listening(ground: grounds.Ground, port: int, *, clients: int = 0) -> Iterato
 
 @pytest.fixture(scope="module")
 def netns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A namespace with a full and an empty listener."""
+    """A namespace with an empty listener and a full one whose first has waited for longer than a burst may."""
+
+    def is_stalled() -> bool:
+        (sick,) = [item for item in table(place)["items"] if item["listener"]["port"] == 8000]
+        return bool(sick["code"] == "accept-stall")
+
     with (
         grounds.ground(tmp_path_factory.mktemp("top") / "ground") as place,
         listening(place, 8000, clients=6) as pid,
         listening(place, 8001),
     ):
+        waiting.wait_until(is_stalled, within=dt.timedelta(seconds=60), what="a stall at port 8000")
         yield str(pid)
+
+
+def table(place: grounds.Ground) -> dict[str, Any]:
+    """What `top --once -o json` says about the namespace."""
+    found: dict[str, Any] = json.loads(top("--once", "--netns", str(place.pid), "-o", "json").stdout)
+    return found
 
 
 def test_a_person_looks_around_and_leaves(netns: str) -> None:

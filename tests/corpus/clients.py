@@ -11,6 +11,7 @@ import ctypes
 import dataclasses
 import inspect
 import json
+import os
 import signal
 import socket
 import ssl
@@ -114,11 +115,16 @@ class Clients:
         await asyncio.gather(*(visit(number) for number in range(clients)))
 
     async def bursts(self, path: str, size: int, every: float, patience: float = 10) -> None:
-        """`size` requests at the same moment, again each `every` seconds."""
+        """`size` handshakes at the same moment, again each `every` seconds; programs side by side keep step."""
         while True:
-            for _ in range(size):
-                self._begin(self._request(path, patience=patience))
-            await asyncio.sleep(every)
+            fresh = [socket.socket() for _ in range(size)]
+            for each in fresh:
+                each.setblocking(False)
+            await asyncio.sleep(every - time.monotonic() % every)
+            for each in fresh:
+                each.connect_ex(("127.0.0.1", self._port))
+            for each in fresh:
+                self._begin(self._request(path, patience=patience, begun=each))
 
     async def pool(self, path: str, connections: int, every: float) -> None:
         """Connections that are kept alive, with a request on each every so often; a closed one is made anew."""
@@ -209,13 +215,17 @@ class Clients:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _open(self) -> Visit:
+    async def _open(self, begun: socket.socket | None = None) -> Visit:
+        """A connection, or the one that was `begun` once its handshake is over."""
         self.tally.requests += 1
-        opened = asyncio.open_connection("127.0.0.1", self._port, ssl=self._tls, limit=_LINE)
-        return Visit(*await asyncio.wait_for(opened, _CONNECT_SECONDS))
+        if begun is None:
+            opening = asyncio.open_connection("127.0.0.1", self._port, ssl=self._tls, limit=_LINE)
+        else:
+            opening = _shaken(begun)
+        return Visit(*await asyncio.wait_for(opening, _CONNECT_SECONDS))
 
-    def _counted(self) -> "_Counted":
-        return _Counted(self.tally, self._open)
+    def _counted(self, begun: socket.socket | None = None) -> "_Counted":
+        return _Counted(self.tally, lambda: self._open(begun))
 
     def _count(self, answer: bytes, wanted: bytes) -> None:
         if answer.startswith(wanted):
@@ -223,8 +233,10 @@ class Clients:
         else:
             self.tally.failed(answer[:60].decode(errors="replace") or "closed without an answer")
 
-    async def _request(self, path: str, *, patience: float | None) -> None:
-        with self._counted() as visits:
+    async def _request(
+        self, path: str, *, patience: float | None, begun: socket.socket | None = None
+    ) -> None:
+        with self._counted(begun) as visits:
             visit = await visits
             visit.ask(path)
             try:
@@ -280,6 +292,20 @@ class _Counted:
             self._tally.failed(problem)
             return True
         return False
+
+
+async def _shaken(begun: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A plain connection whose handshake somebody began without waiting for it. Raises OSError when it failed."""
+    loop = asyncio.get_running_loop()
+    writable = asyncio.Event()
+    loop.add_writer(begun, writable.set)
+    try:
+        await writable.wait()
+    finally:
+        loop.remove_writer(begun)
+    if problem := begun.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(problem, os.strerror(problem))
+    return await asyncio.open_connection(sock=begun, limit=_LINE)
 
 
 def _length(head: bytes) -> int:

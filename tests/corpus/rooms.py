@@ -52,6 +52,15 @@ class Room:
         """Every socket of the room, as `ss` sees it."""
         return self.ground.run("ss", "-HOtanpie")
 
+    def dropped(self) -> int:
+        """What the kernel has dropped at listening sockets so far: what `nstat` calls TcpExtListenDrops."""
+        names, values = (
+            line.split()
+            for line in self.ground.run("cat", "/proc/net/netstat").splitlines()
+            if line.startswith("TcpExt:")
+        )
+        return int(values[names.index("ListenDrops")])
+
     def said(self) -> str:
         """The last lines that the server printed."""
         return "\n".join(self.ground.said("server").splitlines()[-15:])

@@ -24,7 +24,7 @@ _PATIENCE_SECONDS = 180
 class Outcome:
     """What came of one cell. `document` and `sockets` are what the program and ss said, for a fault.
 
-    `void` says why a healthy server was not healthy: the verdict then proves nothing.
+    `void` says why a healthy server was not healthy, or a sick one not sick: the verdict then proves nothing.
     """
 
     cell: shapes.Cell
@@ -122,7 +122,9 @@ def _run_one(
         recording = (
             None if recordings is None else _begin_recording(room, recordings / f"{cell.name}.lastack")
         )
+        before = room.dropped()
         exit_code, document = _finished(room.ground.begin_diagnosis())
+        dropped = room.dropped() - before
         sockets = room.sockets()
         if recording is not None:
             _, problem = recording.communicate(timeout=_PATIENCE_SECONDS)
@@ -130,11 +132,13 @@ def _run_one(
         clients = tuple(room.end_clients())
         said = room.said()
     verdict = expectations.judge(cell, document)
-    return Outcome(cell, verdict, exit_code, clients, document, sockets, said, _void(cell, clients))
+    return Outcome(cell, verdict, exit_code, clients, document, sockets, said, _void(cell, clients, dropped))
 
 
-def _void(cell: shapes.Cell, clients: tuple[dict[str, Any], ...]) -> str | None:
-    """Why the server cannot be called healthy in this run."""
+def _void(cell: shapes.Cell, clients: tuple[dict[str, Any], ...], dropped: int) -> str | None:
+    """Why the server cannot be called what the cell says in this run; asked of its clients and of the kernel."""
+    if cell.condition.overflows and not dropped:
+        return "the kernel dropped nothing while it was looked at"
     if not cell.condition.served or cell.sick:
         return None
     for tally in clients:

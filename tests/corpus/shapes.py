@@ -74,7 +74,8 @@ class Server:
     handlers lead to: accept-stall where those who accept are those who are blocked, handler-stall where others go
     on accepting. `workers` requests at once block it. `load` makes it about 80 % busy: clients, their pause between
     two requests in seconds, and the handler. `overload` is a rate of /slow requests per second that it cannot keep
-    up with. `polls` are how many of its workers may wait for news at once, `files` is the soft limit of open files
+    up with. `burst` is how many connections at once, of each of two clients, it cannot accept as fast as they come.
+    `polls` are how many of its workers may wait for news at once, `files` is the soft limit of open files
     that it needs and can exhaust within half a minute. `behind` is the downstream that it needs at all times.
     `otherwise` overrides what a condition expects, by its name.
     """
@@ -91,6 +92,7 @@ class Server:
     workers: int
     load: tuple[int, float, Handler]
     overload: float
+    burst: int = 30
     polls: int = 10
     files: int = 64
     tls: tuple[str, ...] = ()
@@ -107,13 +109,14 @@ class Server:
 class Condition:
     """Something that happens to a server, healthy or not.
 
-    `clients` are command lines for clients.py, in which {polls}, {load_clients}, {load_pause}, {load_path} and
-    {overload} of the server are filled in; {stuck} is enough requests to block all its workers and leave some
+    `clients` are command lines for clients.py, in which {polls}, {load_clients}, {load_pause}, {load_path}, {burst}
+    and {overload} of the server are filled in; {stuck} is enough requests to block all its workers and leave some
     over, {spinning} as many as a machine bears. It is ripe `ripens_seconds` after they began. `expects` without
     codes is: what blocked handlers of the server lead to (Server.stalls_as). `sysctls` are of the namespace,
     set before the server starts; `scarce_files` starts it with its own low limit of open files. `heavy` keeps a
     core busy and runs alone; `patient` needs minutes to ripen and is left out of CI. Where it is `served`, a
-    client without an answer makes the run void: the server was not healthy. `only` names the servers that can
+    client without an answer makes the run void: the server was not healthy. Where it `overflows`, a kernel that
+    dropped nothing in the meantime makes it void: the server was not sick. `only` names the servers that can
     be in it, empty is all.
     """
 
@@ -130,6 +133,7 @@ class Condition:
     heavy: bool = False
     patient: bool = False
     served: bool = False
+    overflows: bool = False
     only: frozenset[str] = frozenset()
 
 
@@ -185,6 +189,7 @@ class Cell:
             "load_pause": pause,
             "load_path": path,
             "overload": self.server.overload,
+            "burst": self.server.burst,
         }
         return tuple([word.format(**words) for word in line.split()] for line in self.condition.clients)
 

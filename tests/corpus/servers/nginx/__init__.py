@@ -53,6 +53,7 @@ NGINX = shapes.Server(
     workers=20,
     load=(8, 0.02, "work"),
     overload=0,
+    burst=200,
     tls=("-c", "{folder}/tls.conf"),
     configuration={
         "plain.conf": _SETTINGS.replace("LISTEN", _PLAIN),
