@@ -1,18 +1,19 @@
 """`lastack diagnose`: look for a while, name each listener's disease, say what helps and what cannot."""
 
-import dataclasses
+from __future__ import annotations
+
 import datetime as dt
 import pathlib
 import textwrap
+from typing import TYPE_CHECKING
 
 import click
 
 from lastack import errors, interruptions, quantities
-from lastack.cli import diagnosis_answers, diagnosis_documents, diagnosis_texts, printing, progress, selecting
-from lastack.engine import instants, samples
-from lastack.kernel import clocks, features
-from lastack.policy import sysctls
-from lastack.sensors import places, sampler, watch
+from lastack.cli import printing, selecting
+
+if TYPE_CHECKING:
+    from lastack.sensors import places
 
 
 @click.command()
@@ -67,6 +68,8 @@ def diagnose(
 
     Exit status: 0 healthy, 1 something is sick, 2 usage, 3 nothing could be seen.
     """
+    from lastack.cli import diagnosis_documents, diagnosis_looks, diagnosis_texts  # not for --help
+
     wanted = selecting.wanted(port_numbers, pids, units, netns, all_netns=all_netns)
     if replay is not None:
         _refuse_what_needs_a_machine(wanted, dump=dump)
@@ -75,9 +78,9 @@ def diagnose(
         raise errors.UsageError("--at says where in a recording to look: it needs --replay FILE")
     try:
         with interruptions.raised():
-            answer = _answer(wanted, window)
+            answer = diagnosis_looks.answer(wanted, window)
             if dump:
-                answer = _with_dumps(answer)
+                answer = diagnosis_looks.with_dumps(answer)
     except KeyboardInterrupt:
         printing.note("interrupted; nothing was changed")
         raise click.exceptions.Exit(interruptions.EXIT_CODE) from None
@@ -114,7 +117,7 @@ def _replay(
     output: str,
 ) -> int:
     """Judge a recording; the exit code is that of a look."""
-    from lastack.cli import replaying  # only when it is asked for
+    from lastack.cli import diagnosis_documents, diagnosis_texts, replaying  # not for --help
 
     found = replaying.replay(file, port_numbers, window, at)
     for note in found.notes:
@@ -130,6 +133,8 @@ def _replay(
 
 
 def _instant(text: str) -> dt.timedelta | dt.datetime:
+    from lastack.engine import instants  # not for --help
+
     for read in (quantities.duration, instants.from_rfc3339):
         try:
             return read(text)
@@ -138,45 +143,3 @@ def _instant(text: str) -> dt.timedelta | dt.datetime:
     raise click.BadParameter(
         f"{text!r} is no instant; expected a time in UTC like 2026-11-22T10:00:42Z, or a duration like 30s"
     )
-
-
-def _answer(wanted: places.Wanted, window: dt.timedelta) -> diagnosis_documents.Answer:
-    """Look and judge; what the world does not allow is part of the answer."""
-    clock = clocks.SystemClock()
-    try:
-        eye = sampler.SocketSampler(clock, features.probe(), sysctls.CATALOGUE)
-    except errors.WorldError as problem:
-        why = samples.Missing(problem.message, problem.fix)
-        return diagnosis_documents.Answer(clock.now().wall, window, (), (("netns/self", why),))
-    found = places.find(wanted)
-    bar = progress.Progress()
-
-    def tell(passed: dt.timedelta) -> None:
-        bar.show(f"watching for {quantities.short(window)}: {passed.total_seconds():.0f} s")
-
-    try:
-        watched = watch.watch(eye, [place.selection for place in found.places], window, tell)
-    finally:
-        bar.clear()
-    seen = diagnosis_answers.Seen(
-        windows=watched.windows,
-        outbound=watched.outbound,
-        namespaces=[place.inode for place, looked in zip(found.places, watched.seen, strict=True) if looked],
-        missing=(*found.missing, *watched.missing),
-        window=window,
-        at=clock.now().wall,
-    )
-    return diagnosis_answers.judge(wanted.ports, seen)
-
-
-def _with_dumps(answer: diagnosis_documents.Answer) -> diagnosis_documents.Answer:
-    """The answer with what a dump of each stuck process shows; what cannot be dumped is said on stderr."""
-    from lastack.cli import diagnosis_dumps  # only when it is asked for
-
-    items = []
-    for item in answer.items:
-        dumped, missing = diagnosis_dumps.with_cause(item)
-        if missing is not None:
-            printing.note(f"no thread dump: {printing.lines(missing.why)}")
-        items.append(dumped)
-    return dataclasses.replace(answer, items=tuple(items))

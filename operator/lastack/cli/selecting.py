@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from lastack import quantities
-from lastack.engine import samples
-from lastack.sensors import places
+
+if TYPE_CHECKING:
+    from lastack.sensors import places
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,6 +62,9 @@ def wanted(
     all_netns: bool,
 ) -> places.Wanted:
     """What was asked for, in the words of sensors."""
+    from lastack.engine import samples  # not for --help
+    from lastack.sensors import places
+
     return places.Wanted(
         ports=frozenset(port_numbers),
         pids=frozenset(samples.Pid(pid) for pid in pids) if pids else None,
