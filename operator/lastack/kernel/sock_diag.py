@@ -26,6 +26,7 @@ Listener = listening.Listener
 
 _ALL_STATES = frozenset(inet_diag.State)
 _LISTEN = frozenset({inet_diag.State.LISTEN})
+_CLOSE_WAIT = frozenset({inet_diag.State.CLOSE_WAIT})
 # A thread may wait on any of them; what is left out has no process any more, or no peer.
 _CONNECTED = _ALL_STATES - {
     inet_diag.State.LISTEN,
@@ -86,7 +87,7 @@ class SockDiag:
 
     def count_close_wait(self) -> dict[int, close_waits.PortCounts]:
         """CLOSE_WAIT sockets by local port and class; memory does not grow with their number."""
-        return self._counter.count(self._blocks(frozenset({inet_diag.State.CLOSE_WAIT})))
+        return self._counter.count(self._blocks(_CLOSE_WAIT, repeated=True))
 
     def sockets(
         self,
@@ -136,7 +137,7 @@ class SockDiag:
         """
         closing, opening = socket_tables.SocketTable(), socket_tables.SocketTable()
         wanted = (
-            (frozenset({inet_diag.State.CLOSE_WAIT}), closing),
+            (_CLOSE_WAIT, closing),
             (frozenset({inet_diag.State.SYN_RECV}), opening),
         )
         states = frozenset({inet_diag.State.CLOSE_WAIT, inet_diag.State.SYN_RECV})
@@ -212,13 +213,16 @@ class SockDiag:
         family: int | None = None,
         extensions: frozenset[inet_diag.Extension] = frozenset(),
         program: bytes = b"",
+        repeated: bool = False,
     ) -> Iterator[netlink.Block]:
         """The blocks of a dump: one walk for both families where the kernel offers it, else two."""
         if family is None and self.one_walk:
             message_type, payload = inet_diag.request(
                 states, family=None, extensions=extensions, program=program
             )
-            blocks = self._endpoint.dump(message_type, payload, least_bytes=inet_diag.ATTRIBUTES)
+            blocks = self._endpoint.dump(
+                message_type, payload, least_bytes=inet_diag.ATTRIBUTES, repeated=repeated
+            )
             try:
                 yield from blocks
             except errors.Unsupported:
@@ -229,7 +233,9 @@ class SockDiag:
             message_type, payload = inet_diag.request(
                 states, family=each, extensions=extensions, program=program
             )
-            yield from self._endpoint.dump(message_type, payload, least_bytes=inet_diag.ATTRIBUTES)
+            yield from self._endpoint.dump(
+                message_type, payload, least_bytes=inet_diag.ATTRIBUTES, repeated=repeated
+            )
 
 
 def _program(ports: Collection[int]) -> bytes:
