@@ -57,6 +57,8 @@ class Counter:
     def __init__(self) -> None:
         """Know no port."""
         self._amounts: dict[int, int] = {}
+        # An empty cell costs a pass over the block: those with the most rows are sought first in the next look.
+        self._sought_in_vain = False
         self._forget()
 
     def count(self, blocks: Iterable[netlink.Block]) -> dict[int, PortCounts]:
@@ -68,13 +70,11 @@ class Counter:
             block = inet_diag.rows_in(each, _CLOSE_WAIT)
             if block is not None:
                 self._add(block)
-        self._cells.sort(key=self._rank)
+        if self._sought_in_vain:
+            self._cells.sort(key=lambda cell: -self._amounts.get(cell[1], 0))
+            self._sought_in_vain = False
         ports = {key & 0xFFFF for key in self._amounts}
         return {port: self._port(port) for port in sorted(ports)}
-
-    def _rank(self, cell: tuple[int, int]) -> int:
-        """What is sought first in the next look: each cell that is empty costs a pass over the block."""
-        return -self._amounts.get(cell[1], 0)
 
     def _port(self, port: int) -> PortCounts:
         """What was counted for one port."""
@@ -121,6 +121,8 @@ class Counter:
                 left -= amount
                 if not left:
                     return
+            else:
+                self._sought_in_vain = True
 
     def _add_one_by_one(self, low: bytearray, high: bytearray, flags: bytes) -> None:
         joined = bytearray(4 * len(flags))

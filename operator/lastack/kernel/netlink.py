@@ -284,7 +284,7 @@ class DumpSocket:
     def dump(
         self, message_type: int, payload: bytes, *, least_bytes: int, repeated: bool = False
     ) -> Iterator[Block]:
-        """Send one dump request and yield its blocks; each is valid until the next one is asked for.
+        """Send one dump request; its blocks, each of which is valid until the next one is asked for.
 
         With `repeated` rows that have not changed since the dump before are the same bytes.
         Raises KernelReplyError, Transient (time-out, lost messages), NotPermitted or Unsupported.
@@ -294,7 +294,7 @@ class DumpSocket:
         else:
             sequence = self._sequence = self._sequence % (REPEATED - 1) + 1
         self.ask(message_type, payload, sequence)
-        yield from self._blocks(Expected(message_type, sequence, least_bytes))
+        return self._blocks(Expected(message_type, sequence, least_bytes))
 
     def ask(self, message_type: int, payload: bytes, sequence: int) -> None:
         """Send one dump request; what is left of an earlier dump is thrown away before."""
