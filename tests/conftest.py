@@ -18,6 +18,9 @@ hypothesis.settings.register_profile(
 hypothesis.settings.register_profile("default", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("default")
 
+_A_PROPERTY_MAY_TAKE_SECONDS = 240
+"""A hundred lives of an operator take a quarter of a minute on a quiet machine, and share it with real servers."""
+
 _NO_SKIPS = (
     "skipped, and CI=true allows no skips: a missing Debian package or right is a failure. "
     "`make setup` as root installs the packages"
@@ -35,6 +38,13 @@ def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     report.outcome = "failed"
     report.longrepr = f"{_NO_SKIPS}. {reason}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give properties more time than other tests have, unless they say it themselves."""
+    for item in items:
+        if item.get_closest_marker("hypothesis") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_A_PROPERTY_MAY_TAKE_SECONDS))
 
 
 @pytest.hookimpl(wrapper=True)

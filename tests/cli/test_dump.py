@@ -134,7 +134,7 @@ def test_an_ordinary_user_may_not_look_into_others(stalled: int) -> None:
     root = pathlib.Path(__file__).parents[2]
     code = (
         f"import os, sys\nsys.path[:0] = [{str(root / 'operator')!r}]\n"
-        "from lastack import cli\nfrom lastack.cli import dump\n"
+        "from lastack import cli\nfrom lastack.cli import dump, dumping\n"
         "from lastack.executors.thread_dump import groups\n"
         "os.setgroups([])\nos.setresgid(65534, 65534, 65534)\nos.setresuid(65534, 65534, 65534)\n"
         f"sys.exit(cli.main(['dump', '{stalled}']))"

@@ -228,7 +228,8 @@ def test_a_recording_of_somebody_else_may_not_be_read(tmp_path: pathlib.Path) ->
         if folder != pathlib.Path(tempfile.gettempdir()) and folder.is_relative_to(tempfile.gettempdir()):
             folder.chmod(0o755)
     code = (
-        "import os, sys\nfrom lastack import cli\nfrom lastack.cli import diagnose, replaying\n"
+        "import os, sys\nfrom lastack import cli\n"
+        "from lastack.cli import diagnose, diagnosis_looks, diagnosis_texts, replaying\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         f"sys.exit(cli.main(['diagnose', '--replay', {str(path)!r}]))"
     )

@@ -322,7 +322,7 @@ def test_a_process_that_does_not_exist_is_said_to_be_so() -> None:
 def test_an_ordinary_user_sees_queues_without_owners() -> None:
     """No right is needed to look; what is hidden has a dash."""
     code = (
-        "import os, sys\nfrom lastack import cli\nfrom lastack.cli import top\nimport psutil\n"
+        "import os, sys\nfrom lastack import cli\nfrom lastack.cli import top, top_live, top_once\nimport psutil\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "sys.exit(cli.main(['top', '--once', '--for', '0']))"
     )

@@ -254,7 +254,7 @@ AS_NOBODY = """
 import difflib, os, sys
 import psutil
 from lastack import cli
-from lastack.cli import diagnose
+from lastack.cli import diagnose, diagnosis_documents, diagnosis_looks, diagnosis_texts
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 sys.argv = ["lastack", "diagnose", "-o", "json", "--for", "1s", *sys.argv[1:]]
 sys.exit(cli.main())
