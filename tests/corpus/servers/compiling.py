@@ -1,4 +1,4 @@
-"""Builds a server that has to be compiled, once for each version of its source. Called by the servers' modules."""
+"""Builds a server that has to be compiled or fetched, once for each version of its source. Called by their modules."""
 
 import hashlib
 import os
@@ -27,9 +27,10 @@ def compile_into(
     install: str,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a compiler in a copy of `sources`, {out} in its words being an empty folder, which becomes `folder`.
+    """Run a compiler, or a program that fetches, in a copy of `sources`.
 
-    Does nothing when `folder` is there. Raises NotBuilt with the compiler's last words and what to `install`.
+    {out} in its words is an empty folder, which becomes `folder`. Does nothing when `folder` is there. Raises
+    NotBuilt with its last words and what to `install`.
     """
     if folder.exists():
         return
