@@ -1,7 +1,8 @@
-"""How many CLOSE_WAIT sockets each local port has, by class: the quiet look, flat in memory.
+"""How many CLOSE_WAIT sockets each local port has, by class: the cheapest look that tells classes, flat in memory.
 
-Called by sock_diag for every tick of every member; therefore it makes no object per row. A class needs two
-words of a row: `inode` 0 means that no process has accepted the socket, `rqueue` 0 that nothing is unread.
+Called by sock_diag; it makes no object per row. Looks that diagnose need ages and owners besides, and read whole rows
+(socket_tables). A class needs two words of a row: `inode` 0 means that no process has accepted the socket, `rqueue` 0
+that nothing is unread.
 """
 
 import collections

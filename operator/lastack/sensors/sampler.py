@@ -73,7 +73,6 @@ class SocketSampler:
         self._clock = clock
         self._offered = offered
         self._sysctls = tuple(sysctls)
-        self._known = listening.Known()
         self._owners = owners.OwnerIndex()
         self._processes = processes.ProcessReader(counted_descriptors=offered.counted_descriptors)
         self._groups = groups.GroupReader()
