@@ -1,4 +1,4 @@
-"""Look for a while, judge, and dump what is stuck if that was asked for. Called by cli.diagnose."""
+"""Look for a while, judge, and dump what is stuck if that was asked for. Called by cli's diagnose and top_once."""
 
 import dataclasses
 import datetime as dt
@@ -13,12 +13,19 @@ from lastack.sensors import places, sampler, watch
 
 def answer(wanted: places.Wanted, window: dt.timedelta) -> diagnosis_documents.Answer:
     """Look and judge; what the world does not allow is part of the answer."""
-    clock = clocks.SystemClock()
     try:
-        eye = sampler.SocketSampler(clock, features.probe(), sysctls.CATALOGUE)
+        offered = features.probe()
     except errors.WorldError as problem:
         why = samples.Missing(problem.message, problem.fix)
-        return diagnosis_documents.Answer(clock.now().wall, window, (), (("netns/self", why),))
+        now = clocks.SystemClock().now().wall
+        return diagnosis_documents.Answer(now, window, (), (("netns/self", why),))
+    return diagnosis_answers.judge(wanted.ports, look(wanted, window, offered))
+
+
+def look(wanted: places.Wanted, window: dt.timedelta, offered: features.Features) -> diagnosis_answers.Seen:
+    """Watch everything that is wanted for so long, and tell a terminal how far it is."""
+    clock = clocks.SystemClock()
+    eye = sampler.SocketSampler(clock, offered, sysctls.CATALOGUE)
     found = places.find(wanted)
     bar = progress.Progress()
 
@@ -29,7 +36,7 @@ def answer(wanted: places.Wanted, window: dt.timedelta) -> diagnosis_documents.A
         watched = watch.watch(eye, [place.selection for place in found.places], window, tell)
     finally:
         bar.clear()
-    seen = diagnosis_answers.Seen(
+    return diagnosis_answers.Seen(
         windows=watched.windows,
         outbound=watched.outbound,
         namespaces=[place.inode for place, looked in zip(found.places, watched.seen, strict=True) if looked],
@@ -37,7 +44,6 @@ def answer(wanted: places.Wanted, window: dt.timedelta) -> diagnosis_documents.A
         window=window,
         at=clock.now().wall,
     )
-    return diagnosis_answers.judge(wanted.ports, seen)
 
 
 def with_dumps(seen: diagnosis_documents.Answer) -> diagnosis_documents.Answer:

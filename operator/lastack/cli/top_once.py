@@ -7,15 +7,14 @@ import datetime as dt
 from lastack.cli import (
     diagnosis_answers,
     diagnosis_documents,
+    diagnosis_looks,
     printing,
-    progress,
     top_documents,
     top_rows,
     top_tables,
 )
-from lastack.kernel import clocks, features
-from lastack.policy import sysctls
-from lastack.sensors import places, sampler, watch
+from lastack.kernel import features
+from lastack.sensors import places
 
 _WIDE = 100
 """Columns from which on a table has room for the namespace."""
@@ -24,27 +23,7 @@ _MOST_MISSING = 3
 
 def show(wanted: places.Wanted, window: dt.timedelta, output: str) -> int:
     """Watch as diagnose does, print the table; the exit code is that of diagnose."""
-    clock = clocks.SystemClock()
-    eye = sampler.SocketSampler(clock, features.probe(), sysctls.CATALOGUE)
-    found = places.find(wanted)
-    bar = progress.Progress()
-    try:
-        watched = watch.watch(
-            eye,
-            [place.selection for place in found.places],
-            window,
-            lambda passed: bar.show(f"watching for {passed.total_seconds():.0f} s"),
-        )
-    finally:
-        bar.clear()
-    seen = diagnosis_answers.Seen(
-        windows=watched.windows,
-        outbound=watched.outbound,
-        namespaces=[place.inode for place, looked in zip(found.places, watched.seen, strict=True) if looked],
-        missing=(*found.missing, *watched.missing),
-        window=window,
-        at=clock.now().wall,
-    )
+    seen = diagnosis_looks.look(wanted, window, features.probe())
     answer = diagnosis_answers.judge(wanted.ports, seen)
     if output == "json":
         printing.json_document("ListenerTable", top_documents.document(answer, seen))
