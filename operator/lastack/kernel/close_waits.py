@@ -20,8 +20,6 @@ _OWNED, _WAITING = 2, 1
 _LOW_AT, _HIGH_AT = inet_diag.LOCAL_PORT + 1, inet_diag.LOCAL_PORT
 _LOW, _HIGH, _FLAGS = (0, 1, 2) if sys.byteorder == "little" else (3, 2, 1)
 _LIKELY_FIRST = (_OWNED, _OWNED | _WAITING, _WAITING, 0)
-# State, the two bytes of the local port, queue, inode.
-_ROW = struct.Struct("=17xB2xBB50xI8xI")
 _FEW = 64
 # The index of a port and two flags fit into one byte.
 _MOST_KNOWN_PORTS = 63
@@ -92,8 +90,8 @@ class Counter:
         After a walk over every socket nothing of ours is in the cache any more: what is done by few and simple steps
         takes half of the time.
         """
-        records, amounts = block.records, self._amounts
-        rows = [_ROW.unpack_from(records, at) for at in range(0, block.end, block.stride)]
+        amounts = self._amounts
+        rows = list(_row(block.stride).iter_unpack(memoryview(block.records)[: block.end]))
         for row in rows:
             if row[0] != _STATE:
                 return False
@@ -151,6 +149,12 @@ class Counter:
             self._cells += [(index | flags, port | flags << 16) for flags in _LIKELY_FIRST]
             self._cell_of_low[port & 0xFF] = index
             self._high_of_low[port & 0xFF] = port >> 8
+
+
+@functools.lru_cache(maxsize=8)
+def _row(stride: int) -> struct.Struct:
+    """State, the two bytes of the local port, queue and inode of a row of so many bytes."""
+    return struct.Struct(f"=17xB2xBB50xI8xI{stride - inet_diag.ATTRIBUTES}x")
 
 
 @functools.lru_cache(maxsize=8)
