@@ -115,6 +115,8 @@ def table() -> str:
 def _differences() -> list[str]:
     lines = []
     for result in read():
+        if not result.passed:
+            lines.append(f"- {result.release}: the machine was stopped before the sensor suite had ended")
         lines += [f"- {result.release}: `{name}` failed" for name in result.failed]
         lines += [
             f"- {result.release}: lab `{disease.lab}` was last called `{disease.code}`, after "
