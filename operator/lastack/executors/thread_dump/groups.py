@@ -91,10 +91,10 @@ def listing(finding: Finding, *, most_groups: int = MOST_GROUPS, most_frames: in
 
 def _read_alike(rounds: Sequence[Round]) -> Sequence[Round]:
     """The last rounds in which each process was read in the same way: a stack of the kernel's is like no other."""
-    way = {dump.pid: dump.suffix for dump in rounds[-1]}
+    way = {dump.pid: (dump.suffix, dump.way) for dump in rounds[-1]}
     alike = 0
     for each in reversed(rounds):
-        if any(way.get(dump.pid, dump.suffix) != dump.suffix for dump in each):
+        if any(way.get(dump.pid, (dump.suffix, dump.way)) != (dump.suffix, dump.way) for dump in each):
             break
         alike += 1
     return rounds[-alike:]

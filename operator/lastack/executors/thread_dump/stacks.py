@@ -98,6 +98,8 @@ class ProcessDump:
     suffix: str = "json"
     of_kernel: bool = True
     partial: str | None = None
+    way: str = ""
+    """How it was read, where one runtime can be read in several ways: frames of one are like no other's."""
 
 
 def plain(text: str) -> str:
