@@ -131,7 +131,8 @@ def _stands_like(one: stacks.ThreadStack, other: stacks.ThreadStack) -> bool:
 
 
 def _functions(thread: stacks.ThreadStack) -> list[tuple[str, str]]:
-    return [(frame.function, frame.file) for frame in thread.frames]
+    """Of files: what a runtime has inside (sort() of JavaScript) comes and goes within one line of its caller."""
+    return [(frame.function, frame.file) for frame in thread.frames if frame.file]
 
 
 def _span(rounds: Sequence[Round]) -> dt.timedelta:

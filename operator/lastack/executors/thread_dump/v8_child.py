@@ -122,12 +122,14 @@ def _look(request: Request, memory: int, layout: v8_metadata.Layout) -> _Look | 
     return _Look(stack, running=False, stopped_seconds=0) if _standing(request.pid) == before else None
 
 
-def _look_stopped(request: Request, memory: int, layout: v8_metadata.Layout) -> _Look:
+def _look_stopped(request: Request, memory: int, layout: v8_metadata.Layout) -> _Look | None:
     if request.most_stopped_seconds <= 0:
         raise _MayNotStop
-    stops = procfs.process(request.pid)
-    if isinstance(stops, samples.Missing) or stops.state in {"D", "Z", "X", "T", "t"}:
+    facts = procfs.process(request.pid)
+    if isinstance(facts, samples.Missing) or facts.state in {"Z", "X", "T", "t"}:
         raise errors.NotReachable("its main thread does not run any more")
+    if facts.state == "D":
+        return None  # it would not stop now, but some time later, when nobody waits for it
     ground = _ground(request.pid, 0)
     with _armed(request.most_stopped_seconds), seizures.stopped(request.pid) as registers:
         began = time.perf_counter()

@@ -27,7 +27,8 @@ _SAVED = range(3, 16)
 _LOWEST = 0x1000
 
 _UNNAMED = "<anonymous>"
-_SCRIPTLESS = {"IrregexpFrame": "a regular expression", "WasmFrame": "WebAssembly"}
+_WEB_ASSEMBLY = "WasmFrame"
+_SCRIPTLESS = {"IrregexpFrame": "a regular expression", _WEB_ASSEMBLY: "WebAssembly"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -229,33 +230,19 @@ class _Walking:
         )
 
     def _is_of_v8(self, frame: int) -> bool:
-        """Whether it says so itself, in a way that no other frame does by chance."""
-        mark = self._memory.word(frame + self._layout.frame_context)
+        """Whether it holds a function, in a way that no frame of C does by chance."""
         if not _holds(self._ground.executable, self._memory.word(frame + v8_memory.WORD)):
             return False
-        if mark & 1:
-            try:
-                self._heap.function(self._memory.word(frame + self._layout.frame_function))
-            except v8_memory.Torn:
-                return False
-            return True
-        # A number as small as those of kinds stands in many frames: an entry frame has another one below.
-        return mark >> 1 in self._kinds and self._leads_to_javascript(frame)
-
-    def _leads_to_javascript(self, frame: int) -> bool:
-        above = self._memory.word(frame)
-        for _ in range(_SAVED.start):
-            if not self._is_frame(above) or above <= frame:
-                return False
-            mark = self._memory.word(above + self._layout.frame_context)
-            if mark & 1:
-                try:
-                    self._heap.function(self._memory.word(above + self._layout.frame_function))
-                except v8_memory.Torn:
-                    return False
-                return True
-            frame, above = above, self._memory.word(above)
-        return False
+        mark = self._memory.word(frame + self._layout.frame_context)
+        content = self._memory.word(frame + self._layout.frame_function)
+        if mark & 1 == 0:
+            # A number as small stands in many frames; WebAssembly keeps its instance below.
+            return self._kinds.get(mark >> 1) == _WEB_ASSEMBLY and self._heap.is_object(content)
+        try:
+            self._heap.function(content)
+        except v8_memory.Torn:
+            return False
+        return True
 
     def _is_exit(self, frame: int) -> bool:
         """Whether JavaScript was left there: its kind says so, and it keeps the stack pointer of that moment."""

@@ -130,7 +130,15 @@ _WANTED: Mapping[str, tuple[str, ...]] = {
     "thin": ("ThinStringTag",),
 }
 """Field of Layout -> how its symbol begins: what follows is the C++ type, which changes from version to version."""
-_TYPES = ("SharedFunctionInfo", "Script", "ScopeInfo", "BytecodeArray", "ByteArray", "TrustedByteArray")
+_TYPES = (
+    "Map",
+    "SharedFunctionInfo",
+    "Script",
+    "ScopeInfo",
+    "BytecodeArray",
+    "ByteArray",
+    "TrustedByteArray",
+)
 _UNCOMPILED = "UncompiledData"
 _FIXED = {"HeapObjectTag": 1, "HeapObjectTagMask": 3, "SmiTag": 0, "SmiTagMask": 1}
 """How V8 marks pointers and small integers; another way would make everything here wrong."""

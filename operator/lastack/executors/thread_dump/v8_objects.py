@@ -20,6 +20,7 @@ _NEAR = 10
 _MOST_LOCALS = 10_000
 _NAMES_INSIDE = 75
 """With more variables than this a ScopeInfo keeps their names elsewhere (V8, kScopeInfoMaxInlinedLocalNamesSize)."""
+_LINE_ENDS = ("\n", "\r", "\u2028", "\u2029")
 _POSITION_BITS = (1 << 30) - 1
 
 
@@ -49,6 +50,13 @@ class Heap:
         """Whether it points to an object of this class, by V8's name for it."""
         try:
             return self._type(tagged) in self._layout.types[name]
+        except v8_memory.Torn:
+            return False
+
+    def is_object(self, tagged: int) -> bool:
+        """Whether it points to an object at all: something with a map."""
+        try:
+            return self.is_a(self._map(tagged), "Map")
         except v8_memory.Torn:
             return False
 
@@ -193,9 +201,9 @@ class Heap:
             self._sources[source] = content, width
         if len(content) < position * width:
             raise v8_memory.Torn("a position within the source")
-        if width == 1:
-            return content.count(b"\n", 0, position) + 1
-        return sum(1 for _ in _newlines(content[: position * width])) + 1
+        text = content[: position * width].decode("latin-1" if width == 1 else "utf-16-le", errors="replace")
+        ends = sum(text.count(end) for end in _LINE_ENDS) - text.count("\r\n")
+        return ends + 1
 
     def _source(self, tagged: int) -> tuple[bytes, int]:
         # One that was put together was made flat before it was compiled: everything stands in the first part.
@@ -306,15 +314,6 @@ def _is_pointer(value: int) -> bool:
 
 def _is_small(value: int) -> bool:
     return value & 0xFFFFFFFF == 0
-
-
-def _newlines(content: bytes) -> Iterator[int]:
-    """Where a line ends, in two bytes a character."""
-    at = content.find(b"\n\0")
-    while at >= 0:
-        if at % 2 == 0:
-            yield at
-        at = content.find(b"\n\0", at + 1)
 
 
 def _position_at(table: bytes, offset: int) -> int | None:
