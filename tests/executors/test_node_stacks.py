@@ -22,6 +22,7 @@ from tests.executors import natives, nodes, series_of, worlds
 
 PACKAGE = "module.exports = function wrap(inner) { return function layer() { inner(); }; };\n"
 TRUTH = """
+Error.stackTraceLimit = 50;
 const wrap = require('./node_modules/wrapper');
 class Orders {
   constructor(price) { this.price = price; }
@@ -75,10 +76,10 @@ class TestTheStack:
             for found in told
             if found["file"] != "<anonymous>"
         ]
-        assert wanted[0] == ("service.js", 13)
-        assert 8 == len(wanted)
+        assert wanted[0] == ("service.js", 14)
+        assert 9 == len(wanted)
         # It stands one line further than it said.
-        assert [("service.js", 14), *wanted[1:]] == places(thread)
+        assert [("service.js", 15), *wanted[1:]] == places(thread)
         names = [frame.function for frame in thread.frames]
         for name in ("block", "sum", "get total", "namedOne", "layer", "map", "forEach"):
             assert name in names, names

@@ -29,6 +29,7 @@ BY_HAND = v8_metadata.BY_HAND
 
 _CPU_SECONDS = 10
 _ATTEMPTS = 4
+_FIRST = -20
 _MACHINE = "x86_64"
 _CODES = {errno.ENOENT: GONE, errno.ESRCH: GONE, errno.EPERM: CLOSED, errno.EACCES: CLOSED}
 
@@ -62,6 +63,9 @@ def read(request: Request) -> int:
         signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):
+        # Where processors are scarce, a thread that stands would wait for the threads that compete with this child.
+        os.setpriority(os.PRIO_PROCESS, 0, _FIRST)
     try:
         document = _document(request)
     except OSError as problem:
