@@ -25,7 +25,6 @@ from lastack.executors.thread_dump import kernel_view, seizures, v8_frames, v8_m
 from lastack.kernel import procfs
 
 GONE, CLOSED, UNSUPPORTED, BROKEN = "gone", "closed", "unsupported", "broken"
-BY_HAND = v8_metadata.BY_HAND
 
 _CPU_SECONDS = 10
 _ATTEMPTS = 4

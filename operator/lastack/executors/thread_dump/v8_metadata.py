@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from lastack import errors
 from lastack.engine import samples
+from lastack.executors.thread_dump import runtimes
 from lastack.kernel import procfs
 
 Reader = Callable[[int, int], bytes]
 """`size` bytes of a file from an offset; fewer where it ends."""
-
-BY_HAND = "by hand: started with --report-on-signal, it tells where its loop stands on SIGUSR2 (else it ends)"
 
 _PREFIX = b"v8dbg_"
 _NAME = re.compile(rb"v8dbg_(\w{1,200})\0")
@@ -295,5 +294,5 @@ def _opened(pid: int) -> int:
 def _without(pid: int, why: str) -> errors.Unsupported:
     return errors.Unsupported(
         f"the JavaScript of process {pid} cannot be read: {why}; it is told as the kernel sees it",
-        fix=BY_HAND,
+        fix=runtimes.NODE_BY_HAND,
     )

@@ -13,7 +13,7 @@ import signal
 from typing import Any
 
 from lastack import errors
-from lastack.executors.thread_dump import forks, gates, kernel_view, pauses, stacks, v8_child
+from lastack.executors.thread_dump import forks, gates, kernel_view, pauses, runtimes, stacks, v8_child
 from lastack.kernel import procfs
 
 WITHIN = dt.timedelta(seconds=10)
@@ -88,7 +88,7 @@ class Looking:
                 f"not permitted to read the JavaScript of process {self._pid}: {words}", fix=_RIGHTS
             )
         if code == v8_child.UNSUPPORTED:
-            return errors.Unsupported(words, fix=v8_child.BY_HAND)
+            return errors.Unsupported(words, fix=runtimes.NODE_BY_HAND)
         return errors.NotReachable(
             f"the JavaScript of process {self._pid} could not be read: {words[:200] or f'status {status}'}"
         )
