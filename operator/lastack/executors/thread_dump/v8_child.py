@@ -28,6 +28,7 @@ GONE, CLOSED, UNSUPPORTED, BROKEN = "gone", "closed", "unsupported", "broken"
 
 _CPU_SECONDS = 10
 _ATTEMPTS = 4
+_BETWEEN_SECONDS = 0.002
 _FIRST = -20
 _MACHINE = "x86_64"
 _CODES = {errno.ENOENT: GONE, errno.ESRCH: GONE, errno.EPERM: CLOSED, errno.EACCES: CLOSED}
@@ -97,11 +98,12 @@ def _document(request: Request) -> dict[str, object]:
         raise errors.NotReachable("the pid was used again")
     gc.disable()  # a collection here would make the stop longer
     look = None
-    for _ in range(_ATTEMPTS):
-        look = _look(request, memory, layout)
-        # It runs, and not in JavaScript: a moment later it may.
-        if look is not None and (look.stack.frames or not look.running):
+    for attempt in range(_ATTEMPTS):
+        time.sleep(attempt * _BETWEEN_SECONDS)
+        look = _look(request, memory, layout) or look
+        if look is not None and look.stack.frames:
             break
+        # It moved meanwhile, or is in code of C that leaves no trace of who called it: a moment later it is not.
     others = kernel_view.document(request.pid, request.runtime)
     return {**others, "javascript": None if look is None else _told(look)}
 
