@@ -66,10 +66,11 @@ def test_a_node_in_full_work(
 def test_a_node_in_a_loop_without_an_end(
     tmp_path: pathlib.Path, asker: asking.Asker, made: tuple[str, ...], run: int
 ) -> None:
-    """Two dumps of one life, in which the inspector ended nine of sixty-five; its other threads collect garbage."""
+    """Dumps of one life, in which the inspector ended nine of sixty-five; its other threads collect garbage."""
     program = tmp_path / "endless.js"
     program.write_text(ENDLESS)
     with targets.running(["node", *made, program]) as life:
+        waiting.wait_until(lambda: "stall" in asker.ask(life.pid).text, within=worlds.WITHIN, what="the loop")
         for _ in range(2):
             told = asker.ask(life.pid)
             assert "stall (endless.js:3)" in told.text, told

@@ -113,7 +113,16 @@ def _told(look: _Look) -> dict[str, object]:
         "running": look.running,
         "stoppedMs": round(look.stopped_seconds * 1000, 2),
         "partial": look.stack.partial,
-        "frames": [dataclasses.asdict(frame) for frame in look.stack.frames],
+        "frames": [
+            {
+                "function": frame.function,
+                "script": frame.script,
+                "line": frame.line,
+                "exact": frame.exact,
+                "kind": frame.kind,
+            }
+            for frame in look.stack.frames
+        ],
     }
 
 

@@ -12,7 +12,7 @@ import dataclasses
 import struct
 from collections.abc import Iterator, Sequence
 
-from lastack.executors.thread_dump import v8_memory, v8_metadata, v8_objects
+from lastack.executors.thread_dump import v8_memory, v8_metadata, v8_objects, v8_sources
 
 MOST_FRAMES = 256
 _MOST_HOPS = 4096
@@ -57,13 +57,19 @@ class Registers:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Frame:
-    """One call. `line` is where it stands if `exact`, else that of the function's head; 0 where neither is known."""
+    """One call. `position` is where it stands if `exact`, else the function's head."""
 
     function: str
     script: str
-    line: int
-    exact: bool
     kind: str
+    source: v8_sources.Source | None = None
+    position: int | None = None
+    exact: bool = False
+
+    @property
+    def line(self) -> int:
+        """Of the position, from 1; 0 where it is not known. Reads the source, which may take a while."""
+        return 0 if self.source is None or self.position is None else self.source.line(self.position)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -182,20 +188,30 @@ class _Walking:
         """What is told of it; None for what holds no function of the program."""
         if kind is not None:
             name = _SCRIPTLESS.get(kind)
-            return None if name is None else Frame(name, "", 0, exact=False, kind=kind)
+            return None if name is None else Frame(name, "", kind)
         function = self._heap.function(self._memory.word(frame + self._layout.frame_function))
-        if not function.source:
+        if function.source is None:
             # Closures that V8 makes for itself have neither a script nor a name.
-            return Frame(function.name, "", 0, exact=False, kind="builtin") if function.name else None
-        name = function.name or _UNNAMED
+            return Frame(function.name, "", "builtin") if function.name else None
+        made, position = self._code(frame, innermost=innermost)
+        return Frame(
+            function.name or _UNNAMED,
+            function.script,
+            made,
+            function.source,
+            function.position if position is None else position,
+            exact=position is not None,
+        )
+
+    def _code(self, frame: int, *, innermost: bool) -> tuple[str, int | None]:
+        """What kind of code it is in, and its position where that kind tells it."""
         bytecodes = self._memory.word(frame + self._layout.frame_bytecode)
         if not self._heap.is_a(bytecodes, "BytecodeArray"):
-            return Frame(name, function.script, function.line, exact=False, kind="optimised")
+            return "optimised", None
         offset = self._offset(frame, bytecodes, innermost=innermost)
         if offset is None:
-            return Frame(name, function.script, function.line, exact=False, kind="baseline")
-        line = self._heap.line_at(function, bytecodes, offset)
-        return Frame(name, function.script, line or function.line, exact=line is not None, kind="interpreted")
+            return "baseline", None
+        return "interpreted", self._heap.position_at(bytecodes, offset)
 
     def _offset(self, frame: int, bytecodes: int, *, innermost: bool) -> int | None:
         """Which bytecode: a frame's slot is written at calls, the interpreter itself has it in a register."""

@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 
-from lastack.executors.thread_dump import v8_memory, v8_metadata
+from lastack.executors.thread_dump import v8_memory, v8_metadata, v8_sources
 
 MOST_CHARACTERS = 512
 """Of a name: what is longer is cut."""
@@ -20,19 +20,17 @@ _NEAR = 10
 _MOST_LOCALS = 10_000
 _NAMES_INSIDE = 75
 """With more variables than this a ScopeInfo keeps their names elsewhere (V8, kScopeInfoMaxInlinedLocalNamesSize)."""
-_LINE_ENDS = ("\n", "\r", "\u2028", "\u2029")
 _POSITION_BITS = (1 << 30) - 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Function:
-    """What is known of a function: `line` is that of its head, from 1, or 0 where it has none."""
+    """What is known of a function: `position` is that of its head in the source; without a source it is V8's own."""
 
     name: str
     script: str
-    line: int
-    source: int
-    """Its script's source as a tagged pointer, or 0; to count lines in."""
+    position: int | None
+    source: v8_sources.Source | None
 
 
 class Heap:
@@ -43,7 +41,7 @@ class Heap:
         self._memory = memory
         self._layout = layout
         self._functions: dict[int, Function] = {}
-        self._sources: dict[int, tuple[bytes, int]] = {}
+        self._sources: dict[int, v8_sources.Source] = {}
         self._maps: dict[int, int] = {}
 
     def is_a(self, tagged: int, name: str) -> bool:
@@ -69,19 +67,16 @@ class Heap:
             self._functions[shared] = self._function(shared)
         return self._functions[shared]
 
-    def line_at(self, function: Function, bytecodes: int, offset: int) -> int | None:
-        """The line, from 1, at which a bytecode of the function was made; None where its table does not tell.
+    def position_at(self, bytecodes: int, offset: int) -> int | None:
+        """The position in the source of which a bytecode was made; None where its table does not tell.
 
         `offset` as frames have it, from the tagged pointer on.
         """
         layout = self._layout
-        length = self._small(self._field(bytecodes, layout.array_length))
         at = offset - (layout.bytecode - 1)
-        if not 0 <= at < length or not function.source:
-            return None
         try:
-            position = _position_at(self._position_table(bytecodes), at)
-            return None if position is None else self._line(function.source, position)
+            length = self._small(self._field(bytecodes, layout.array_length))
+            return _position_at(self._position_table(bytecodes), at) if 0 <= at < length else None
         except v8_memory.Torn:
             return None
 
@@ -108,23 +103,23 @@ class Heap:
     def _function(self, shared: int) -> Function:
         script, source = self._script(self._field(shared, self._layout.shared_script))
         name, position = self._name_and_position(shared)
-        line = 0
-        if source and position is not None:
-            try:
-                line = self._line(source, position)
-            except v8_memory.Torn:
-                line = 0
-        return Function(name, script, line, source)
+        return Function(name, script, position, source)
 
-    def _script(self, tagged: int) -> tuple[str, int]:
-        """Name and source; empty for what is built in. A function that is debugged has something before its script."""
+    def _script(self, tagged: int) -> tuple[str, v8_sources.Source | None]:
+        """Name and source; none for what is built in. A function that is debugged has something before its script."""
         if not self.is_a(tagged, "Script"):
-            return "", 0
+            return "", None
         try:
             name = self.text(self._field(tagged, self._layout.script_name))
         except v8_memory.Torn:
             name = "evaluated code"  # eval() and new Function() have no name
-        return name, self._field(tagged, self._layout.script_source)
+        source = self._field(tagged, self._layout.script_source)
+        if source not in self._sources:
+            try:
+                self._sources[source] = v8_sources.Source(*self._source(source))
+            except v8_memory.Torn:
+                self._sources[source] = v8_sources.Source(b"", 1)
+        return name, self._sources[source]
 
     def _name_and_position(self, shared: int) -> tuple[str, int | None]:
         layout = self._layout
@@ -190,20 +185,6 @@ class Heap:
             if name:
                 return name
         return ""
-
-    def _line(self, source: int, position: int) -> int:
-        """From 1. The source is read up to the longest position that was asked for."""
-        if not 0 <= position < _MOST_SOURCE:
-            raise v8_memory.Torn("a position")
-        content, width = self._sources.get(source, (b"", 1))
-        if len(content) < position * width or not content:
-            content, width = self._source(source)
-            self._sources[source] = content, width
-        if len(content) < position * width:
-            raise v8_memory.Torn("a position within the source")
-        text = content[: position * width].decode("latin-1" if width == 1 else "utf-16-le", errors="replace")
-        ends = sum(text.count(end) for end in _LINE_ENDS) - text.count("\r\n")
-        return ends + 1
 
     def _source(self, tagged: int) -> tuple[bytes, int]:
         # One that was put together was made flat before it was compiled: everything stands in the first part.

@@ -22,7 +22,7 @@ WAY = "JavaScript"
 """How a dump of this kind was read."""
 
 _RIGHTS = "run as root, or with CAP_SYS_PTRACE; kernel.yama.ptrace_scope above 0 asks for it too"
-_PACKAGES = re.compile(r"^node:|^$|(?:^|/)node_modules/|^(?:file://)?/usr/share/nodejs/")
+_PACKAGES = re.compile(r"^node:|^internal/|^$|(?:^|/)node_modules/|^(?:file://)?/usr/share/nodejs/")
 """Scripts that are not the application's: Node's own, what V8 has inside, installed packages."""
 _INSTALLED = re.compile(r".*(?:^|/)(?:node_modules|usr/share/nodejs)/")
 _UNTELLING = re.compile(r"^(?:index|main)\.[cm]?[jt]s$")
