@@ -50,7 +50,7 @@ def running(
     """The program of this source, which says "ready" when the rest goes by itself."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(source)
+    path.write_bytes(source.encode())
     with subprocess.Popen(
         [str(program), *options, str(path)], stdin=stdin, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -87,6 +87,21 @@ class TestTheStack:
         foreign = {frame.file for frame in thread.frames if not frame.application}
         assert {"", "wrapper/index.js", "node:internal/timers"} == foreign
 
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\u2028"])
+    def test_lines_as_the_language_counts_them(self, tmp_path: pathlib.Path, end: str) -> None:
+        """Whatever ends them, also behind characters that are two of JavaScript's."""
+        lines = [
+            "// \U0001f600\U0001f600",
+            "function spin() {",
+            "  for (;;) {",
+            "  }",
+            "}",
+            "console.log('ready');",
+            "spin();",
+        ]
+        with nodes.running(tmp_path, end.join(lines), options=["--no-opt", "--no-sparkplug"]) as patient:
+            nodes.stands_in(patient.pid, "spin (service.js:3)")
+
     def test_modules_and_names_that_say_nothing(self, tmp_path: pathlib.Path) -> None:
         """An ECMAScript module has a URL; index.js is told with its folder."""
         source = "const spin = () => { for (;;); };\nconsole.log('ready');\nspin();\n"
@@ -116,6 +131,7 @@ class TestTheStack:
         )
         lines = {"prices": {6, 7, 8}, "price": {1, 3}}
         with nodes.running(tmp_path, source, options=options) as patient:
+            nodes.stands_in(patient.pid, "price")
             for _ in range(5):
                 place = nodes.main_of(nodes.looked(patient.pid)).place
                 assert place is not None

@@ -301,10 +301,10 @@ def _position_at(table: bytes, offset: int) -> int | None:
     """The position in the source of the bytecode at this offset, by V8's table: each entry adds to the one before.
 
     (V8, source-position-table.cc: an offset, made negative where it is no statement, and a position, both as zigzag
-    in groups of seven bits.)
+    in groups of seven bits. Offsets begin at the entry of the function, which is -1.)
     """
     numbers = _numbers(table)
-    at = value = 0
+    at, value = -1, 0
     found = None
     for step in numbers:
         at += step if step >= 0 else -step - 1
