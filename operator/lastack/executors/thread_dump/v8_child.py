@@ -140,10 +140,10 @@ def _look_stopped(request: Request, memory: int, layout: v8_metadata.Layout) -> 
     if request.most_stopped_seconds <= 0:
         raise _MayNotStop
     facts = procfs.process(request.pid)
-    if isinstance(facts, samples.Missing) or facts.state in {"Z", "X", "T", "t"}:
+    if isinstance(facts, samples.Missing) or facts.state in {"Z", "X"}:
         raise errors.NotReachable("its main thread does not run any more")
-    if facts.state == "D":
-        return None  # it would not stop now, but some time later, when nobody waits for it
+    if facts.state in {"D", "T", "t"}:
+        return None  # in unkillable sleep it would stop some time later, when nobody waits for it
     ground = _ground(request.pid, 0)
     with _armed(request.most_stopped_seconds), seizures.stopped(request.pid) as registers:
         began = time.perf_counter()

@@ -207,21 +207,17 @@ class _Walking:
         """What kind of code it is in, and its position where that kind tells it."""
         bytecodes = self._memory.word(frame + self._layout.frame_bytecode)
         if not self._heap.is_a(bytecodes, "BytecodeArray"):
-            return "optimised", None
-        offset = self._offset(frame, bytecodes, innermost=innermost)
-        if offset is None:
-            return "baseline", None
-        return "interpreted", self._heap.position_at(bytecodes, offset)
-
-    def _offset(self, frame: int, bytecodes: int, *, innermost: bool) -> int | None:
-        """Which bytecode: a frame's slot is written at calls, the interpreter itself has it in a register."""
-        value = self._memory.word(frame + self._layout.frame_bytecode_offset)
-        if value & 0xFFFFFFFF:
-            return None  # a pointer, as baseline code has it there
+            return "compiled", None
+        slot = self._memory.word(frame + self._layout.frame_bytecode_offset)
+        if slot & 0xFFFFFFFF:
+            return "compiled", None  # the first compiler has a pointer there
+        # The slot is written at calls; between them the interpreter itself has the offset in a register.
         now = self._registers if innermost else None
-        if now is not None and (now.frame, now.bytecodes) == (frame, bytecodes) and now.offset >> 32 == 0:
-            return now.offset
-        return value >> 32
+        if now is not None and (now.frame, now.bytecodes) == (frame, bytecodes):
+            position = self._heap.position_at(bytecodes, now.offset)
+            if position is not None:
+                return "interpreted", position
+        return "interpreted", self._heap.position_at(bytecodes, slot >> 32)
 
     def _above(self, frame: int, kind: str | None) -> int | None:
         """The frame that called it; beyond an entry frame that in which JavaScript was left for C; None: no more."""

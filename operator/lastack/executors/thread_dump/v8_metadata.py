@@ -262,7 +262,8 @@ def _opened(pid: int) -> int:
     """The mapped file itself, and not what has its name now."""
     maps = procfs.read(f"/proc/{pid}/maps")
     if isinstance(maps, samples.Missing):
-        raise errors.NotReachable(f"process {pid}: {maps.why}", fix=maps.fix)
+        kind = errors.NotReachable if maps.fix is None else errors.NotPermitted
+        raise kind(f"process {pid}: {maps.why}", fix=maps.fix)
     flags = os.O_RDONLY | os.O_CLOEXEC
     for line in maps.splitlines():
         span, _, _, device, inode, *path = line.split(maxsplit=5)

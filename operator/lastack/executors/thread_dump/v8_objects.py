@@ -12,15 +12,20 @@ from lastack.executors.thread_dump import v8_memory, v8_metadata, v8_sources
 
 MOST_CHARACTERS = 512
 """Of a name: what is longer is cut."""
-_MOST_SOURCE = 32 << 20
+_MOST_SOURCE = 16 << 20
 _MOST_PARTS = 64
 _MOST_TABLE = 1 << 20
 _NEAR = 10
 """Slots of a ScopeInfo behind its variables in which the name and the position stand, in one version or another."""
 _MOST_LOCALS = 10_000
+_FIXED_SLOTS = 3
+"""Newer versions have start and end right behind the number of variables, in front of these."""
+_OWN_SLOTS = 3
+"""Own name, its slot, inferred name."""
 _NAMES_INSIDE = 75
 """With more variables than this a ScopeInfo keeps their names elsewhere (V8, kScopeInfoMaxInlinedLocalNamesSize)."""
 _POSITION_BITS = (1 << 30) - 1
+_MOST_BITS = 70
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ class Heap:
     def _of_scope(self, scope: int) -> tuple[str, int | None]:
         """Name and start. Behind the variables: own name and its slot, inferred name, start and end; any may lack."""
         layout = self._layout
-        fixed, first = 2 + layout.scope_locals, 1 + layout.scope_first
+        first = 1 + layout.scope_first
         many = self._small(self._slot(scope, 1 + layout.scope_locals))
         if not 0 <= many <= _MOST_LOCALS:
             raise v8_memory.Torn("variables of a scope")
@@ -152,16 +157,18 @@ class Heap:
             first += 1
         first += 2 * many if many <= _NAMES_INSIDE else 1 + many
         slots = list(itertools.islice(self._slots(scope, first), _NEAR))
-        # Newer versions have start and end in front of the variables.
-        pairs = itertools.pairwise(slots)
-        if first_is_fixed := layout.scope_first - layout.scope_locals > 1 + 1:
-            pairs = itertools.pairwise([self._slot(scope, fixed), self._slot(scope, fixed + 1)])
-        position, end = None, len(slots)
-        for index, (one, other) in enumerate(pairs):
-            if self._is_span(one, other):
-                position, end = self._small(one), end if first_is_fixed else index
-                break
-        return self._first_name(slots[:end]), position
+        if layout.scope_first - layout.scope_locals == _FIXED_SLOTS:
+            start, end = (
+                self._slot(scope, 2 + layout.scope_locals),
+                self._slot(scope, 3 + layout.scope_locals),
+            )
+            # A module has no name, but a number there, and the names of what it exports behind that.
+            own = [] if slots and _is_small(slots[0]) else slots[:_OWN_SLOTS]
+            return self._first_name(own), self._small(start) if self._is_span(start, end) else None
+        for index, (start, end) in enumerate(itertools.pairwise(slots)):
+            if self._is_span(start, end):
+                return self._first_name(slots[:index]), self._small(start)
+        return self._first_name(slots), None
 
     def _slots(self, scope: int, first: int) -> Iterator[int]:
         """From a slot on, up to the scope around this one."""
@@ -321,6 +328,8 @@ def _numbers(table: bytes) -> Iterator[int]:
     for byte in table:
         value |= (byte & 0x7F) << shift
         shift += 7
+        if shift > _MOST_BITS:
+            return
         if not byte & 0x80:
             yield (value >> 1) ^ -(value & 1)
             value = shift = 0
