@@ -68,10 +68,15 @@ TABLE: dict[tuple[str, str], Said] = {
     ("uvicorn", "downstream"): Said("1 of 1 worker processes stands in ", PYTHON_ASKS, "downstream"),
     ("uvicorn", "cpu"): Said("1 of 1 worker processes stands in ", PYTHON_COMPUTES, "cpu"),
     ("node-http", "lock"): Said(
-        "1 of 1 worker processes stands in futex, waiting for a lock", (), "lock", "is Node.js"
+        "1 of 1 worker processes stands in block (serve.js:18) waiting for a lock, unchanged", (), "lock"
+    ),
+    ("node-http", "downstream"): Said(
+        "1 of 1 worker processes stands in ask (serve.js:53) waiting for a program that it runs",
+        (),
+        "unknown",
     ),
     ("node-http", "cpu"): Said(
-        "1 of 1 worker processes stands in code of its own, running", (), "cpu", "is Node.js"
+        "1 of 1 worker processes stands in ", ("serve.js:", "running, unchanged"), "cpu"
     ),
     ("go-http", "lock"): Said(
         "none of ", ("stands still outside of waiting for work",), None, "net/http/pprof"

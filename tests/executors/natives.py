@@ -7,6 +7,7 @@ import dataclasses
 import pathlib
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 
 import psutil
@@ -55,3 +56,26 @@ def running(*argv: str | pathlib.Path, around: Sequence[str] = ()) -> Iterator[P
             for each in psutil.Process(process.pid).children(recursive=True):
                 each.kill()
             process.kill()
+
+
+_TRACER = """
+import ctypes, sys, time
+SEIZE = 0x4206
+assert ctypes.CDLL(None).ptrace(SEIZE, int(sys.argv[1]), 0, 0) == 0
+print("attached", flush=True)
+time.sleep(600)
+"""
+
+
+@contextlib.contextmanager
+def traced(pid: int) -> Iterator[int]:
+    """A debugger is at the process; its pid."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _TRACER, str(pid)], stdout=subprocess.PIPE, text=True
+    ) as tracer:
+        try:
+            assert tracer.stdout is not None
+            assert "attached\n" == tracer.stdout.readline()
+            yield tracer.pid
+        finally:
+            tracer.kill()

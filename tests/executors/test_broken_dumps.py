@@ -202,7 +202,7 @@ def test_a_series_with_a_dump_that_is_not_whole_says_so() -> None:
             lambda: taken.advance(worlds.RealClock().now()), within=worlds.WITHIN, what="the series"
         )
         assert (
-            "its dump is not whole, threads may be missing: its end is missing"
+            "its dump is not whole, threads or frames may be missing: its end is missing"
             in taken.missing[process.pid].message
         )
     assert groups.find(taken.rounds).text.endswith(" (at least: 2 of 2 dumps are not whole)")

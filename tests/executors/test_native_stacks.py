@@ -147,27 +147,8 @@ class TestTheProcessRunsOn:
 
     def test_one_at_which_a_debugger_is_is_left_to_it(self, program: pathlib.Path) -> None:
         """The debugger is named."""
-        with (
-            natives.running(program) as patient,
-            subprocess.Popen(
-                [sys.executable, "-c", TRACER, str(patient.pid)], stdout=subprocess.PIPE, text=True
-            ) as tracer,
-        ):
-            try:
-                assert tracer.stdout is not None
-                assert "attached\n" == tracer.stdout.readline()
-                assert f"traced by process {tracer.pid} already" in refused(patient.pid).message
-            finally:
-                tracer.kill()
-
-
-TRACER = """
-import ctypes, sys, time
-SEIZE = 0x4206
-assert ctypes.CDLL(None).ptrace(SEIZE, int(sys.argv[1]), 0, 0) == 0
-print("attached", flush=True)
-time.sleep(600)
-"""
+        with natives.running(program) as patient, natives.traced(patient.pid) as tracer:
+            assert f"traced by process {tracer} already" in refused(patient.pid).message
 
 
 def test_without_the_library_the_fix_is_named(program: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -105,18 +105,30 @@ def test_nothing_is_stopped_that_could_not_be_let_go_on(box: boxes.Box, tmp_path
     assert "wait_for_stock" not in str(document["groups"])
 
 
-def test_the_loop_of_node_is_told_from_outside(box: boxes.Box) -> None:
-    """That it computes and never rests; nothing is sent to it, and its debug port stays closed."""
+@pytest.mark.parametrize(
+    "around",
+    [
+        (),
+        (
+            *limited("CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"),
+            "--property=SystemCallFilter=@system-service @debug",
+            *("--property=ProtectSystem=strict", "--property=PrivateTmp=yes"),
+        ),
+    ],
+    ids=["as-root", "as-the-host-process"],
+)
+def test_the_function_that_blocks_node_is_named(box: boxes.Box, around: tuple[str, ...]) -> None:
+    """It computes and never rests; nothing is sent to it, and its debug port stays closed."""
     box.path("/srv/busy.js").write_text(BUSY)
     with unit(box, "node.service", "/usr/bin/node /srv/busy.js") as pid:
         waiting.wait_until(
-            lambda: "running" in str(dump(box, pid, "--count=2")["summary"]),
+            lambda: "priceOf" in str(dump(box, pid, "--count=2", *around)["summary"]),
             within=dt.timedelta(seconds=30),
             what="the loop to be busy",
         )
-        document = dump(box, pid, "--count=2")
+        document = dump(box, pid, "--count=2", *around)
         assert "active\n" == box.run(["systemctl", "is-active", "node.service"]).stdout
         assert "" == box.run(["ss", "-Hltn", "sport = :9229"]).stdout
-    wanted = "1 of 1 worker processes stands in code of its own, running"
+    wanted = "1 of 1 worker processes stands in priceOf (busy.js:1) running, unchanged"
     assert document["summary"].startswith(wanted), document
-    assert "cpu" == document["cause"]
+    assert ("cpu", []) == (document["cause"], document["missing"])

@@ -88,13 +88,15 @@ KINDS: Mapping[str, Kind] = {
         lambda at: (at / "go-without" / "target",), ("none of ",), None, missing="without net/http/pprof"
     ),
     "node-idle": Kind(
-        lambda at: ("node", at / "target.js"), ("none of ",), None, missing="is Node.js", blocks=False
+        lambda at: ("node", at / "target.js"),
+        ("none of ", "the event loop of process "),
+        None,
+        blocks=False,
     ),
     "node-blocked": Kind(
         lambda at: ("node", at / "target.js", "blocked"),
-        ("1 of 1 worker processes stands in code of its own, running, unchanged",),
+        ("1 of 1 worker processes stands in stall (target.js:", ") running, unchanged"),
         "cpu",
-        missing="is Node.js",
         blocks=False,
         serves=False,
     ),

@@ -81,6 +81,7 @@ class Life:
             return process.create_time() == self.started and process.status() in {
                 psutil.STATUS_SLEEPING,
                 psutil.STATUS_RUNNING,
+                psutil.STATUS_DISK_SLEEP,  # for an instant, in page faults of one that collects garbage
             }
         return False
 

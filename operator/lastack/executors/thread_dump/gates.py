@@ -47,12 +47,11 @@ def must_run(seen: Seen) -> None:
         raise errors.NotReachable(f"process {seen.facts.pid} {standing}; nothing was sent to it")
 
 
-def must_be_grown(seen: Seen, now: dt.timedelta, signal_name: str) -> None:
-    """Raise NotReachable for one that began just now; `now` is the steady clock."""
+def must_be_grown(seen: Seen, now: dt.timedelta, why: str) -> None:
+    """Raise NotReachable for one that began just now; `now` is the steady clock, `why` what it may not do yet."""
     if now - seen.facts.started < YOUNG:
         raise errors.NotReachable(
-            f"process {seen.facts.pid} is younger than {YOUNG.total_seconds():g} s "
-            f"and may not catch {signal_name} yet",
+            f"process {seen.facts.pid} is younger than {YOUNG.total_seconds():g} s and {why}",
             fix="ask again in a moment",
         )
 

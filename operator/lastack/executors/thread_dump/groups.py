@@ -91,10 +91,10 @@ def listing(finding: Finding, *, most_groups: int = MOST_GROUPS, most_frames: in
 
 def _read_alike(rounds: Sequence[Round]) -> Sequence[Round]:
     """The last rounds in which each process was read in the same way: a stack of the kernel's is like no other."""
-    way = {dump.pid: dump.suffix for dump in rounds[-1]}
+    way = {dump.pid: (dump.suffix, dump.way) for dump in rounds[-1]}
     alike = 0
     for each in reversed(rounds):
-        if any(way.get(dump.pid, dump.suffix) != dump.suffix for dump in each):
+        if any(way.get(dump.pid, (dump.suffix, dump.way)) != (dump.suffix, dump.way) for dump in each):
             break
         alike += 1
     return rounds[-alike:]
@@ -131,7 +131,8 @@ def _stands_like(one: stacks.ThreadStack, other: stacks.ThreadStack) -> bool:
 
 
 def _functions(thread: stacks.ThreadStack) -> list[tuple[str, str]]:
-    return [(frame.function, frame.file) for frame in thread.frames]
+    """Of files: what a runtime has inside (sort() of JavaScript) comes and goes within one line of its caller."""
+    return [(frame.function, frame.file) for frame in thread.frames if frame.file]
 
 
 def _span(rounds: Sequence[Round]) -> dt.timedelta:

@@ -71,7 +71,7 @@ def _checked(pid: int, now: dt.timedelta) -> hotspot_child.Target:
     """Everything that must hold before anything is sent. Raises WorldError with the reason."""
     seen = gates.look(pid)
     gates.must_run(seen)
-    gates.must_be_grown(seen, now, "SIGQUIT")
+    gates.must_be_grown(seen, now, "may not catch SIGQUIT yet")
     options = _options(pid)
     if _last(_DISABLED, options) > _last(_ENABLED, options):  # the last word holds
         raise _disabled(pid, "on its command line")

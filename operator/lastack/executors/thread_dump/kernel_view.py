@@ -45,13 +45,7 @@ class Reading:
 
     def __init__(self, pid: int, runtime: str) -> None:
         """Read it. Raises NotReachable when the process is gone, NotPermitted where it may not be looked into."""
-        threads = procfs.threads(pid)
-        if isinstance(threads, samples.Missing):
-            raise _failure(pid, threads)
-        found = [entry for each in threads if (entry := _entry(pid, each)) is not None]
-        if not found:
-            raise errors.NotReachable(f"process {pid} has ended")
-        self._raw = json.dumps({"runtime": runtime, "threads": found}, indent=1).encode()
+        self._raw = json.dumps(document(pid, runtime), indent=1).encode()
 
     def wait(self, within: dt.timedelta) -> bytes | None:
         """The JSON."""
@@ -60,6 +54,17 @@ class Reading:
 
     def close(self) -> None:
         """Nothing goes on."""
+
+
+def document(pid: int, runtime: str) -> dict[str, object]:
+    """What becomes the JSON. Raises NotReachable when the process is gone, NotPermitted where nobody may look."""
+    threads = procfs.threads(pid)
+    if isinstance(threads, samples.Missing):
+        raise _failure(pid, threads)
+    found = [entry for each in threads if (entry := _entry(pid, each)) is not None]
+    if not found:
+        raise errors.NotReachable(f"process {pid} has ended")
+    return {"runtime": runtime, "threads": found}
 
 
 def read(raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:

@@ -34,6 +34,15 @@ _POOL_PLACES = (
     ("redis/connection.py", "get_connection"),
 )
 """The same for Python: end of the file's folder or name, function."""
+_PROGRAM_PLACES = (
+    ("node:internal/child_process", "spawnSync"),
+    ("node:child_process", "spawnSync"),
+    ("node:child_process", "execFileSync"),
+    ("node:child_process", "execSync"),
+)
+"""Where JavaScript waits for a program that it runs; meanwhile it sleeps in a loop of its own."""
+_FILE_PLACE = "node:fs"
+"""Where JavaScript waits for what is no socket, in a call that blocks."""
 _LOCK_STATES = frozenset(
     {"BLOCKED", "sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock", "semacquire"}
 )
@@ -80,7 +89,10 @@ def _of_one(thread: stacks.ThreadStack, owners: _Owners) -> Meaning:
         return Meaning(vocabulary.CauseKind.POOL, "waiting for a connection of a pool")
     if _at_lock(thread):
         return Meaning(vocabulary.CauseKind.LOCK, _lock_words(thread, owners))
-    return UNKNOWN if thread.wait is None else _of_wait(thread.wait, told=thread.state is not None)
+    if thread.wait is None:
+        return UNKNOWN
+    found = _of_wait(thread.wait, told=thread.state is not None)
+    return _of_frames(thread, thread.wait) if found == UNKNOWN else found
 
 
 def _of_wait(wait: stacks.Wait, *, told: bool) -> Meaning:
@@ -99,6 +111,19 @@ def _of_wait(wait: stacks.Wait, *, told: bool) -> Meaning:
     # What a Python program calls in C has no frame: a lock is seen in the kernel only.
     if wait.call == "futex" and not told:
         return Meaning(vocabulary.CauseKind.LOCK, "waiting for a lock")
+    return UNKNOWN
+
+
+def _of_frames(thread: stacks.ThreadStack, wait: stacks.Wait) -> Meaning:
+    """What only the frames around a call tell of it."""
+    for frame in thread.frames:
+        if frame.application:
+            break
+        if _is_place(frame, _PROGRAM_PLACES):
+            return Meaning(vocabulary.CauseKind.UNKNOWN, "waiting for a program that it runs")
+        if frame.file == _FILE_PLACE and wait.call in waits.READS | waits.WRITES:
+            verb = _VERBS.get(wait.call or "", "reading from")
+            return Meaning(vocabulary.CauseKind.UNKNOWN, f"{verb} a pipe or a file")
     return UNKNOWN
 
 

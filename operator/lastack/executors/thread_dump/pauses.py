@@ -59,6 +59,11 @@ def restore(found: Footing) -> None:
             pidfds.ProcessHandle.open(found.pid, started=found.started) as handle,
         ):
             handle.send(signal.SIGCONT)
+    await_as_found(found)
+
+
+def await_as_found(found: Footing) -> None:
+    """Raise NotReachable, with what a person has to do, unless every thread of it stands or runs as before, soon."""
     deadline = time.monotonic() + _WITHIN_SECONDS
     while held := _held(found):
         if time.monotonic() > deadline:

@@ -20,6 +20,7 @@ from lastack.executors.thread_dump import (
     py_spy,
     runtimes,
     stacks,
+    v8_stacks,
 )
 from lastack.policy import valid
 
@@ -120,6 +121,20 @@ class DelveReader:
         return go_profile.read(raw, pid=pid, parent=parent, command=command, at=at)
 
 
+class NodeReader:
+    """By reading V8's own records of its stack from memory; the main thread stands for it only while it runs."""
+
+    passive = False
+
+    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
+        """Start the child that reads."""
+        return v8_stacks.Looking(pid, runtimes.Kind.NODE.value, settings.max_pause, now)
+
+    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+        """Its JSON."""
+        return v8_stacks.read(raw, pid=pid, parent=parent, command=command, at=at)
+
+
 class NativeReader:
     """By walking the native stacks of any program, each thread stopped for it: only where the policy allows that."""
 
@@ -159,7 +174,7 @@ class KernelReader:
         return kernel_view.read(raw, pid=pid, parent=parent, command=command, at=at)
 
 
-SEEN_BY_KERNEL = (runtimes.Kind.NODE, runtimes.Kind.NATIVE, runtimes.Kind.OTHER_JVM)
+SEEN_BY_KERNEL = (runtimes.Kind.NATIVE, runtimes.Kind.OTHER_JVM)
 """Runtimes that cannot be asked from outside without a stop, which the policy has to allow."""
 
 
@@ -184,7 +199,9 @@ class Readers:
             case runtimes.Kind.GO:
                 debugger = (DelveReader(),) if settings.native_stacks else ()
                 return (GoReader(), *debugger, KernelReader(kind))
-            case runtimes.Kind.NODE | runtimes.Kind.NATIVE | runtimes.Kind.OTHER_JVM:
+            case runtimes.Kind.NODE:
+                return (NodeReader(), *native, KernelReader(kind))
+            case runtimes.Kind.NATIVE | runtimes.Kind.OTHER_JVM:
                 return (*native, KernelReader(kind))
             case runtimes.Kind.KERNEL:
                 return ()

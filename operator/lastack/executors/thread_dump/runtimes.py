@@ -31,10 +31,14 @@ class Kind(enum.Enum):
     KERNEL = "a kernel thread"
 
 
+NODE_BY_HAND = (
+    "by hand: started with --report-on-signal, it tells where its loop stands on SIGUSR2 (else it ends)"
+)
+
 _BY_HAND = {
     Kind.JVM: "by hand: jcmd {pid} Thread.print -l, as the user of the process",
     Kind.OTHER_JVM: "by hand: jcmd {pid} Thread.print, of its own JDK and as the user of the process",
-    Kind.NODE: "by hand: started with --report-on-signal, it tells where its loop stands on SIGUSR2 (else it ends)",
+    Kind.NODE: NODE_BY_HAND,
     Kind.GO: "by hand: GET /debug/pprof/goroutine?debug=2, where it serves net/http/pprof (a SIGQUIT ends it)",
     Kind.NATIVE: "by hand: lastack dump {pid} --native-stacks shows them; it stops each thread for some milliseconds",
     Kind.KERNEL: "by hand: cat /proc/{pid}/stack, as root, shows where it is in the kernel",

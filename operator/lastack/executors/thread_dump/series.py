@@ -274,7 +274,7 @@ def _life(pid: int) -> Process:
 
 def _cut(process: Process, why: str) -> errors.WorldError:
     return errors.NotReachable(
-        f"process {process.pid} ({process.command}): its dump is not whole, threads may be missing: {why}",
+        f"process {process.pid} ({process.command}): its dump is not whole, threads or frames may be missing: {why}",
         fix="take another dump",
     )
 

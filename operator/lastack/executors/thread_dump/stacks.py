@@ -85,7 +85,7 @@ class ProcessDump:
 
     `raw` is what the runtime said, byte for byte, in the format `suffix` (as in a file's name); `runtime` is its
     name in sentences. `of_kernel`: its threads are the kernel's, and `thread` is their id there; goroutines are not.
-    `partial` says why threads may be missing from it; None where it is whole as far as can be told.
+    `partial` says why threads or frames may be missing from it; None where it is whole as far as can be told.
     """
 
     pid: int
@@ -98,6 +98,8 @@ class ProcessDump:
     suffix: str = "json"
     of_kernel: bool = True
     partial: str | None = None
+    way: str = ""
+    """How it was read, where one runtime can be read in several ways: frames of one are like no other's."""
 
 
 def plain(text: str) -> str:

@@ -1,0 +1,155 @@
+"""The JavaScript stack of one Node.js process, read from its memory. Used by `readers`; the work is done by `v8_child`.
+
+Nothing is sent to the process and nothing in it runs for us. Only its main thread is stopped, only while it runs, and
+never longer than `maxPause`: the kernel ends the child then, and the thread goes on. Other threads are told as the
+kernel sees them.
+"""
+
+import dataclasses
+import datetime as dt
+import json
+import re
+import signal
+from typing import Any
+
+from lastack import errors
+from lastack.executors.thread_dump import forks, gates, kernel_view, pauses, runtimes, stacks, v8_child
+from lastack.kernel import procfs
+
+WITHIN = dt.timedelta(seconds=10)
+
+WAY = "JavaScript"
+"""How a dump of this kind was read."""
+
+_RIGHTS = "run as root, or with CAP_SYS_PTRACE; kernel.yama.ptrace_scope above 0 asks for it too"
+_PACKAGES = re.compile(r"^node:|^internal/|^$|(?:^|/)node_modules/|^(?:file://)?/usr/share/nodejs/")
+"""Scripts that are not the application's: Node's own, what V8 has inside, installed packages."""
+_INSTALLED = re.compile(r".*(?:^|/)(?:node_modules|usr/share/nodejs)/")
+_UNTELLING = re.compile(r"^(?:index|main)\.[cm]?[jt]s$")
+"""Names of files that say nothing without their folder."""
+_LOOPS = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2", "io_uring_enter"})
+
+
+class Looking:
+    """One dump that is being taken; close() ends it early."""
+
+    def __init__(self, pid: int, runtime: str, max_pause: dt.timedelta, now: dt.timedelta) -> None:
+        """Begin; `now` is the steady clock. Raises WorldError, and nothing was done, where it should be left alone."""
+        seen = gates.look(pid)
+        gates.must_run(seen)
+        gates.must_not_be_traced(seen)
+        gates.must_be_grown(seen, now, "still loads its program")
+        self._pid = pid
+        self._max_pause = max_pause
+        self._footing = pauses.footing(pid)
+        self._left = WITHIN
+        request = v8_child.Request(pid, runtime, seen.started_ticks, max_pause.total_seconds())
+        self._child = forks.Child(lambda: v8_child.read(request))
+        self._whole = False
+
+    def wait(self, within: dt.timedelta) -> bytes | None:
+        """The stack as JSON, or None when it is not there `within` this time: call again.
+
+        Raises NotPermitted, NotReachable or Unsupported with the reason.
+        """
+        status = self._child.wait(min(within, self._left))
+        if status is None:
+            self._left -= within
+            if self._left > dt.timedelta(0):
+                return None
+            self.close()
+            raise errors.NotReachable(f"the JavaScript of process {self._pid} was not there in time")
+        self._whole = status >= 0
+        if status == 0:
+            return self._child.output()
+        said = self._child.said()
+        self.close()
+        raise self._failure(status, said)
+
+    def close(self) -> None:
+        """End it; the process runs on as before. Raises NotReachable where it does not."""
+        self._child.close()
+        if not self._whole:
+            self._whole = True
+            pauses.await_as_found(self._footing)
+
+    def _failure(self, status: int, said: str) -> errors.WorldError:
+        if status == -signal.SIGALRM:
+            return errors.NotReachable(
+                f"the main thread of process {self._pid} would have been stopped longer than "
+                f"{self._max_pause.total_seconds() * 1000:g} ms (maxPause); the stop was ended, and it runs on",
+                fix="raise maxPause, or look when the machine is less busy",
+            )
+        code, _, words = said.strip().partition(" ")
+        if code == v8_child.GONE or procfs.is_gone(self._pid):
+            return errors.NotReachable(f"process {self._pid} has ended: {words}")
+        if code == v8_child.CLOSED:
+            return errors.NotPermitted(
+                f"not permitted to read the JavaScript of process {self._pid}: {words}", fix=_RIGHTS
+            )
+        if code == v8_child.UNSUPPORTED:
+            return errors.Unsupported(words, fix=runtimes.NODE_BY_HAND)
+        return errors.NotReachable(
+            f"the JavaScript of process {self._pid} could not be read: {words[:200] or f'status {status}'}"
+        )
+
+
+def read(raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+    """The threads in the JSON of a Looking: the main one with its JavaScript. Raises Unsupported for anything else."""
+    seen = kernel_view.read(raw, pid=pid, parent=parent, command=command, at=at)
+    try:
+        content = json.loads(raw)
+        told = content["javascript"]
+        calls = {entry["thread"]: entry["call"] for entry in content["threads"]}
+        threads = tuple(
+            _main(each, told, calls.get(pid)) if each.thread == pid and told is not None else each
+            for each in seen.threads
+        )
+        partial = _partial(told)
+    except (ValueError, TypeError, KeyError) as problem:
+        raise errors.Unsupported(f"this is no record of JavaScript: {problem!r}") from problem
+    return dataclasses.replace(seen, threads=threads, partial=partial, way=WAY)
+
+
+def _partial(told: dict[str, Any] | None) -> str | None:
+    if told is None:
+        return "its main thread did not stand still while it was looked at"
+    return None if told["partial"] is None else str(told["partial"])
+
+
+def _main(thread: stacks.ThreadStack, told: dict[str, Any], call: str | None) -> stacks.ThreadStack:
+    """The main thread: with its JavaScript, or at rest, or in code that is none."""
+    frames = tuple(_frame(entry) for entry in told["frames"])
+    running = bool(told["running"])
+    if not frames:
+        rests = not running and call in _LOOPS
+        return dataclasses.replace(thread, rests=rests, waits_for_work=rests or thread.waits_for_work)
+    return dataclasses.replace(
+        thread,
+        active=running,
+        waits_for_work=False,
+        frames=frames,
+        # What was seen with the stack says more than what is seen after it.
+        wait=stacks.Wait(None, running=True) if running else None,
+    )
+
+
+def _frame(entry: dict[str, Any]) -> stacks.Frame:
+    script = str(entry["script"])
+    return stacks.Frame(
+        function=stacks.plain(str(entry["function"])),
+        file=stacks.plain(_file(script)),
+        line=int(entry["line"]),
+        application=_PACKAGES.search(script) is None,
+    )
+
+
+def _file(script: str) -> str:
+    """As short as it still says which: Node's own as they are, of a package its path in there, else the file."""
+    if script.startswith("node:"):
+        return script
+    installed = _INSTALLED.match(script)
+    if installed is not None:
+        return script[installed.end() :]
+    *folders, name = script.removeprefix("file://").split("/")
+    return f"{folders[-1]}/{name}" if _UNTELLING.match(name) and folders and folders[-1] else name
