@@ -38,13 +38,6 @@ class Said:
     missing: str = ""
 
 
-# From outside: futex and code of its own are what the kernel sees. Its loop waits for the program that asks the
-# downstream as it waits for work, so no peer and no cause may be named.
-EXPRESS: dict[str, Said] = {
-    "lock": Said("1 of 1 worker processes stands in futex, waiting for a lock", (), "lock", "is Node.js"),
-    "cpu": Said("1 of 1 worker processes stands in code of its own, running", (), "cpu", "is Node.js"),
-    "downstream": Said("none of ", ("stands still outside of waiting for work",), None, "is Node.js"),
-}
 TABLE: dict[tuple[str, str], Said] = {
     ("tomcat", "lock"): Said(
         "200 of 200 worker threads stand in Serve$Device.lock (Serve.java:",
@@ -81,7 +74,19 @@ TABLE: dict[tuple[str, str], Said] = {
     ("go-http", "lock"): Said(
         "none of ", ("stands still outside of waiting for work",), None, "net/http/pprof"
     ),
-    **{("express", condition): said for condition, said in EXPRESS.items()},
+    ("express", "lock"): Said(
+        "1 of 1 worker processes stands in waitForLock (serve.js:36) waiting for a lock, unchanged",
+        (),
+        "lock",
+    ),
+    ("express", "downstream"): Said(
+        "1 of 1 worker processes stands in askDownstream (serve.js:55) waiting for a program that it runs",
+        (),
+        "unknown",
+    ),
+    ("express", "cpu"): Said(
+        "1 of 1 worker processes stands in compute (serve.js:", ("running, unchanged",), "cpu"
+    ),
 }
 
 
