@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import pathlib
-import random
 import re
 import shutil
-import signal
 import socket
 import subprocess
 
 import psutil
 import pytest
 
-from lastack import errors
 from lastack.executors.thread_dump import groups, runtimes, series, stacks
 from tests import waiting
-from tests.executors import natives, nodes, series_of, worlds
+from tests.executors import nodes, series_of, worlds
 
 PACKAGE = "module.exports = function wrap(inner) { return function layer() { inner(); }; };\n"
 TRUTH = """
@@ -51,13 +47,6 @@ CALL = re.compile(r"^    at (?:(?P<name>.*?) \()?(?P<file>[^()]*):(?P<line>\d+):
 def places(thread: stacks.ThreadStack) -> list[tuple[str, int]]:
     """Its frames with a file, as the language itself would name them."""
     return [(frame.file, frame.line) for frame in thread.frames if frame.file]
-
-
-def refused(pid: int, max_pause: dt.timedelta = nodes.PAUSE) -> errors.WorldError:
-    """Why there is none."""
-    with pytest.raises(errors.WorldError) as problem:
-        nodes.looked(pid, max_pause)
-    return problem.value
 
 
 class TestTheStack:
@@ -116,6 +105,33 @@ class TestTheStack:
         )
         with nodes.running(tmp_path, source) as patient:
             nodes.stands_in(patient.pid, "validate (service.js:2)")
+
+    def test_webassembly(self, tmp_path: pathlib.Path) -> None:
+        """It has no names to read; what called it has."""
+        code = "0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,5,1,1,102,0,0,10,9,1,7,0,3,64,12,0,11,11"
+        source = (
+            f"const code = new Uint8Array([{code}]);\n"
+            "const { f } = new WebAssembly.Instance(new WebAssembly.Module(code)).exports;\n"
+            "function resize() {\n  f();\n}\nconsole.log('ready');\nresize();\n"
+        )
+        with nodes.running(tmp_path, source) as patient:
+            dump = nodes.stands_in(patient.pid, "resize (service.js:4)")
+        assert "WebAssembly" == nodes.main_of(dump).frames[0].function
+
+    def test_functions_with_more_variables_than_others(self, tmp_path: pathlib.Path) -> None:
+        """V8 keeps their names elsewhere; a module has its exports beside them, and no name."""
+        many = range(90)
+        lets = "".join(f"  let v{each} = {each};\n" for each in many)
+        source = (
+            f"export let {', '.join(f'm{each} = {each}' for each in many)};\n"
+            f"function wide() {{\n{lets}"
+            f"  const sum = () => {' + '.join(f'v{each}' for each in many)};\n"
+            "  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);\n  sum();\n}\n"
+            "console.log('ready');\nwide();\n"
+        )
+        with nodes.running(tmp_path, source, name="wide.mjs") as patient:
+            dump = nodes.stands_in(patient.pid, "wide (wide.mjs:94)")
+        assert "<anonymous> (wide.mjs:98)" == str(nodes.main_of(dump).frames[1])
 
     @pytest.mark.parametrize(
         "options",
@@ -299,83 +315,3 @@ class TestASeries:
 
 
 SPINS = "function spin() { for (;;); }\nconsole.log('ready');\nspin();\n"
-
-
-class TestTheProcessRunsOn:
-    """However the stop ends."""
-
-    def test_a_stop_beyond_max_pause_is_ended(self, tmp_path: pathlib.Path) -> None:
-        """The kernel ends who reads; the sentence says what to do."""
-        with nodes.running(tmp_path, SPINS) as patient:
-            problem = refused(patient.pid, dt.timedelta(microseconds=20))
-            assert "longer than 0.02 ms (maxPause); the stop was ended, and it runs on" in problem.message
-            assert patient.state in nodes.GOES_ON
-
-    def test_a_dump_that_is_ended_at_any_time(self, tmp_path: pathlib.Path) -> None:
-        """Nothing is on its way to the process that could stop it later."""
-        with nodes.running(tmp_path, SPINS) as patient:
-            for _ in range(40):
-                looking = nodes.begun(patient.pid)
-                looking.wait(dt.timedelta(milliseconds=random.uniform(10, 80)))
-                looking.close()
-                assert patient.state in nodes.GOES_ON
-            status = pathlib.Path(f"/proc/{patient.pid}/status").read_text()
-            assert "TracerPid:\t0" in status
-
-    def test_a_signal_of_its_own_arrives(self, tmp_path: pathlib.Path) -> None:
-        """Also when it came while the thread stood."""
-        source = (
-            "let many = 0;\nprocess.on('SIGUSR2', () => { many += 1; });\n"
-            "function work() { const end = Date.now() + 20; while (Date.now() < end); setImmediate(work); }\n"
-            "setInterval(() => { if (many === 50) console.log('all'); }, 20);\nconsole.log('ready');\nwork();\n"
-        )
-        with nodes.running(tmp_path, source) as patient:
-            for _ in range(50):
-                looking = nodes.begun(patient.pid)
-                os.kill(patient.pid, signal.SIGUSR2)
-                waiting.wait_until(
-                    lambda: not pending(patient.pid, signal.SIGUSR2), within=worlds.WITHIN, what="the signal"
-                )
-                looking.close()
-            assert "all\n" == patient.output.readline()
-
-
-def pending(pid: int, number: int) -> bool:
-    """Whether this signal waits to be taken."""
-    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    masks = (int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd", "ShdPnd")))
-    return any(mask >> (number - 1) & 1 for mask in masks)
-
-
-class TestWhatIsLeftAlone:
-    """Before anything is done."""
-
-    def test_one_that_is_stopped(self, tmp_path: pathlib.Path) -> None:
-        """It stays so."""
-        with nodes.running(tmp_path, SPINS) as patient:
-            os.kill(patient.pid, signal.SIGSTOP)
-            waiting.wait_until(
-                lambda: patient.state == psutil.STATUS_STOPPED, within=worlds.WITHIN, what="the stop"
-            )
-            assert "is stopped (SIGSTOP)" in refused(patient.pid).message
-            assert psutil.STATUS_STOPPED == patient.state
-
-    def test_one_at_which_a_debugger_is(self, tmp_path: pathlib.Path) -> None:
-        """The debugger is named."""
-        with nodes.running(tmp_path, SPINS) as patient, natives.traced(patient.pid) as tracer:
-            assert f"is traced by process {tracer} already" in refused(patient.pid).message
-
-    def test_one_that_began_just_now(self, tmp_path: pathlib.Path) -> None:
-        """It has not loaded its program yet, and is told as the kernel sees it."""
-        with nodes.running(tmp_path, SPINS) as patient:
-            taken = series_of.taken(patient.pid)
-        assert "is younger than 2 s and still loads its program" in taken.missing[patient.pid].message
-
-    def test_one_that_has_ended(self, tmp_path: pathlib.Path) -> None:
-        """Nothing is there to be told."""
-        with nodes.running(tmp_path, SPINS) as patient:
-            os.kill(patient.pid, signal.SIGKILL)
-            waiting.wait_until(
-                lambda: patient.state == psutil.STATUS_ZOMBIE, within=worlds.WITHIN, what="its end"
-            )
-            assert "has ended" in refused(patient.pid).message

@@ -9,11 +9,14 @@ import ctypes
 import dataclasses
 import os
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 _GETREGS, _DETACH, _SEIZE, _INTERRUPT = 12, 17, 0x4206, 0x4207
 _WALL = 0x40000000
 _EVENT_STOP = 128
+_WITHIN_SECONDS = 3.0
+_LOOK_EVERY_SECONDS = 0.0002
 _REGISTERS = struct.Struct("<27Q")
 _R12, _RBP, _R9, _RIP, _RSP = 3, 4, 8, 16, 19
 """Places in user_regs_struct."""
@@ -30,20 +33,27 @@ class Registers:
     r12: int
 
 
+class Late(Exception):
+    """It did not get to the point at which it would have stopped."""
+
+
 class Ended(Exception):
     """The thread ended."""
 
 
 @contextlib.contextmanager
-def stopped(thread: int) -> Iterator[Registers]:
-    """It stands in the block, and goes on afterwards. Raises OSError where that is not permitted; Ended."""
+def stopped(thread: int, runs_still: Callable[[], None]) -> Iterator[Registers]:
+    """It stands in the block, and goes on afterwards. Raises OSError where that is not permitted; Ended.
+
+    `runs_still` is called before it is asked to stop and whenever it has not yet: one that waits for a processor stops
+    when it gets one, and does not stand until then. Raises Late when that takes too long.
+    """
     _ptrace(_SEIZE, thread)
     signal_left = 0
     try:
+        runs_still()
         _ptrace(_INTERRUPT, thread)
-        _, status = os.waitpid(thread, _WALL)
-        if not os.WIFSTOPPED(status):
-            raise Ended
+        status = _stop_of(thread, runs_still)
         if status >> 16 != _EVENT_STOP:
             # It stands before a signal of its own, which it gets when it goes on.
             signal_left = os.WSTOPSIG(status)
@@ -54,6 +64,20 @@ def stopped(thread: int) -> Iterator[Registers]:
     finally:
         with contextlib.suppress(OSError):
             _ptrace(_DETACH, thread, signal_left)
+
+
+def _stop_of(thread: int, runs_still: Callable[[], None]) -> int:
+    deadline = time.monotonic() + _WITHIN_SECONDS
+    while True:
+        runs_still()
+        found, status = os.waitpid(thread, os.WNOHANG | _WALL)
+        if found:
+            if not os.WIFSTOPPED(status):
+                raise Ended
+            return status
+        if time.monotonic() > deadline:
+            raise Late
+        time.sleep(_LOOK_EVERY_SECONDS)
 
 
 def _ptrace(request: int, thread: int, data: object = None) -> None:

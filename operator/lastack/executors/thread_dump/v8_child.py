@@ -16,7 +16,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from lastack import errors
@@ -72,6 +72,8 @@ def read(request: Request) -> int:
         _fail(_CODES.get(problem.errno or 0, BROKEN), str(problem))
     except seizures.Ended:
         _fail(GONE, "its main thread ended")
+    except seizures.Late:
+        _fail(BROKEN, "its main thread got no processor in time")
     except _MayNotStop:
         _fail(
             UNSUPPORTED,
@@ -145,7 +147,7 @@ def _look_stopped(request: Request, memory: int, layout: v8_metadata.Layout) -> 
     if facts.state in {"D", "T", "t"}:
         return None  # in unkillable sleep it would stop some time later, when nobody waits for it
     ground = _ground(request.pid, 0)
-    with _armed(request.most_stopped_seconds), seizures.stopped(request.pid) as registers:
+    with _armed(request.most_stopped_seconds) as arm, seizures.stopped(request.pid, arm) as registers:
         began = time.perf_counter()
         here = dataclasses.replace(ground, low=registers.rsp)
         stack = v8_frames.walk(
@@ -159,10 +161,14 @@ def _look_stopped(request: Request, memory: int, layout: v8_metadata.Layout) -> 
 
 
 @contextlib.contextmanager
-def _armed(seconds: float) -> Iterator[None]:
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+def _armed(seconds: float) -> Iterator[Callable[[], None]]:
+    """What is given (re)starts the time after which the kernel ends this process."""
+
+    def arm() -> None:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
     try:
-        yield
+        yield arm
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 

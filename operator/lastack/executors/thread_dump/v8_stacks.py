@@ -22,7 +22,7 @@ WAY = "JavaScript"
 """How a dump of this kind was read."""
 
 _RIGHTS = "run as root, or with CAP_SYS_PTRACE; kernel.yama.ptrace_scope above 0 asks for it too"
-_PACKAGES = re.compile(r"^node:|^internal/|^$|(?:^|/)node_modules/|^(?:file://)?/usr/share/nodejs/")
+_PACKAGES = re.compile(r"^(?:node|wasm):|^internal/|^$|(?:^|/)node_modules/|^(?:file://)?/usr/share/nodejs/")
 """Scripts that are not the application's: Node's own, what V8 has inside, installed packages."""
 _INSTALLED = re.compile(r".*(?:^|/)(?:node_modules|usr/share/nodejs)/")
 _UNTELLING = re.compile(r"^(?:index|main)\.[cm]?[jt]s$")
@@ -146,7 +146,7 @@ def _frame(entry: dict[str, Any]) -> stacks.Frame:
 
 def _file(script: str) -> str:
     """As short as it still says which: Node's own as they are, of a package its path in there, else the file."""
-    if script.startswith("node:"):
+    if script.startswith(("node:", "wasm:")):
         return script
     installed = _INSTALLED.match(script)
     if installed is not None:
