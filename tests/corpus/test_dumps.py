@@ -65,8 +65,8 @@ TABLE: dict[tuple[str, str], Said] = {
     ),
     ("node-http", "downstream"): Said(
         "1 of 1 worker processes stands in ask (serve.js:53) waiting for a program that it runs",
-        (),
-        "unknown",
+        (f"), which is reading from {PEER}, unchanged in 2 dumps",),
+        "downstream",
     ),
     ("node-http", "cpu"): Said(
         "1 of 1 worker processes stands in ", ("serve.js:", "running, unchanged"), "cpu"
@@ -81,8 +81,8 @@ TABLE: dict[tuple[str, str], Said] = {
     ),
     ("express", "downstream"): Said(
         "1 of 1 worker processes stands in askDownstream (serve.js:55) waiting for a program that it runs",
-        (),
-        "unknown",
+        (f"), which is reading from {PEER}, unchanged in 2 dumps",),
+        "downstream",
     ),
     ("express", "cpu"): Said(
         "1 of 1 worker processes stands in compute (serve.js:", ("running, unchanged",), "cpu"

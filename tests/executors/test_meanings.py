@@ -63,6 +63,10 @@ LOCK = stacks.Lock("0x1", "java.util.concurrent.locks.ReentrantLock$NonfairSync"
             (K.DOWNSTREAM, f"connecting to {PEER}", PEER),
         ),
         (
+            thread(APP, wait=stacks.Wait("read", running=False, side="outbound", peer=PEER, program="curl")),
+            (K.DOWNSTREAM, f"waiting for a program that it runs (curl), which is reading from {PEER}", PEER),
+        ),
+        (
             thread(APP, wait=stacks.Wait("sendto", running=False, side="inbound", peer=PEER)),
             (K.CLIENT, "writing to a client", None),
         ),

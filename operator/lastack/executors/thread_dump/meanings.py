@@ -39,8 +39,12 @@ _PROGRAM_PLACES = (
     ("node:child_process", "spawnSync"),
     ("node:child_process", "execFileSync"),
     ("node:child_process", "execSync"),
+    ("subprocess.py", "_wait"),
+    ("subprocess.py", "_try_wait"),
+    ("subprocess.py", "_communicate"),
+    ("subprocess.py", "communicate"),
 )
-"""Where JavaScript waits for a program that it runs; meanwhile it sleeps in a loop of its own."""
+"""Where JavaScript and Python wait for a program that they run; JavaScript sleeps in a loop of its own meanwhile."""
 _FILE_PLACE = "node:fs"
 """Where JavaScript waits for what is no socket, in a call that blocks."""
 _LOCK_STATES = frozenset(
@@ -83,6 +87,16 @@ def of(threads: Sequence[stacks.ThreadStack], everybody: Sequence[stacks.ThreadS
     return meaning if 2 * amount > len(threads) else UNKNOWN
 
 
+def waits_for_program(thread: stacks.ThreadStack) -> bool:
+    """Whether the application has called a program, and it stands where the end of that is awaited."""
+    for frame in thread.frames:
+        if frame.application:
+            return False
+        if _is_place(frame, _PROGRAM_PLACES):
+            return True
+    return False
+
+
 def _of_one(thread: stacks.ThreadStack, owners: _Owners) -> Meaning:
     """The first that fits: what the runtime knows is more than what the kernel sees."""
     if _in_pool(thread):
@@ -99,6 +113,10 @@ def _of_wait(wait: stacks.Wait, *, told: bool) -> Meaning:
     """What the kernel says; `told`: the runtime has words of its own for locks, and did not say them."""
     if wait.running:
         return Meaning(vocabulary.CauseKind.CPU, "running")
+    if wait.program is not None and wait.peer is not None:
+        verb = _VERBS.get(wait.call or "", "reading from")
+        words = f"waiting for a program that it runs ({wait.program}), which is {verb} {wait.peer}"
+        return Meaning(vocabulary.CauseKind.DOWNSTREAM, words, wait.peer)
     if wait.side == "outbound" and wait.peer is None:
         return Meaning(vocabulary.CauseKind.DOWNSTREAM, "waiting for an answer of another service")
     if wait.peer is not None and wait.side != "listening":
@@ -116,11 +134,11 @@ def _of_wait(wait: stacks.Wait, *, told: bool) -> Meaning:
 
 def _of_frames(thread: stacks.ThreadStack, wait: stacks.Wait) -> Meaning:
     """What only the frames around a call tell of it."""
+    if waits_for_program(thread):
+        return Meaning(vocabulary.CauseKind.UNKNOWN, "waiting for a program that it runs")
     for frame in thread.frames:
         if frame.application:
             break
-        if _is_place(frame, _PROGRAM_PLACES):
-            return Meaning(vocabulary.CauseKind.UNKNOWN, "waiting for a program that it runs")
         if frame.file == _FILE_PLACE and wait.call in waits.READS | waits.WRITES:
             verb = _VERBS.get(wait.call or "", "reading from")
             return Meaning(vocabulary.CauseKind.UNKNOWN, f"{verb} a pipe or a file")

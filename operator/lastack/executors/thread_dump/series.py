@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 from lastack import errors
 from lastack.engine import instants, samples
-from lastack.executors.thread_dump import groups, readers, runtimes, stacks, turns, waits
+from lastack.executors.thread_dump import groups, programs, readers, runtimes, stacks, turns, waits
 from lastack.kernel import procfs
 from lastack.policy import valid
 
@@ -203,7 +203,7 @@ class Series:
             self._keep(dump, len(self.rounds) + 1)
             if dump.partial is not None:
                 self.missing[process.pid] = _cut(process, dump.partial)
-            dump = waits.joined(dump)
+            dump = programs.joined(waits.joined(dump), _children)
             if self._round is not None:
                 self._round.append(dump)
         self.close()

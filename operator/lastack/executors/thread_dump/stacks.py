@@ -36,13 +36,15 @@ class Lock:
 class Wait:
     """What the kernel says of a thread: the system call in which it sleeps, and the connection that it waits for.
 
-    `call` is None while it runs and for a call that has no name here; `peer` is "ADDRESS:PORT".
+    `call` is None while it runs and for a call that has no name here; `peer` is "ADDRESS:PORT". `program` is the name
+    of the program that waits for that connection, where it is not the thread itself but one that it runs.
     """
 
     call: str | None
     running: bool
     side: samples.Side = "other"
     peer: str | None = None
+    program: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
