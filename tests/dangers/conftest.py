@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 
@@ -18,12 +19,24 @@ from tests.dangers import asking
 @pytest.fixture(scope="session")
 def figures() -> Iterator[asking.Figures]:
     """All measurements of this run."""
-    found = asking.Figures()
+    found, begun = asking.Figures(), _commit()
     yield found
     path = os.environ.get("DANGER_FIGURES")
     if path:
-        document = {"maxPauseSeconds": asking.MAX_PAUSE.total_seconds(), "dangers": found.seconds}
+        document = {
+            "apiVersion": "lastack.dev/v1alpha1",
+            "kind": "Dangers",
+            # Both are the same unless somebody went on working meanwhile.
+            "commits": {"first": begun, "last": _commit()},
+            "maxPauseSeconds": asking.MAX_PAUSE.total_seconds(),
+            "dangers": found.seconds,
+        }
         pathlib.Path(path).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _commit() -> str | None:
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 @pytest.fixture
