@@ -19,6 +19,7 @@ from tests.executors import natives
 pytestmark = [pytest.mark.xdist_group("box"), pytest.mark.timeout(180)]
 
 PROGRAM = pathlib.Path(sys.executable).with_name("lastack")
+ROOT = pathlib.Path(__file__).parents[2]
 TEXT = """[Service]
 User=nobody
 PrivateTmp=yes
@@ -113,6 +114,7 @@ def test_nothing_is_stopped_that_could_not_be_let_go_on(box: boxes.Box, tmp_path
             *limited("CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"),
             "--property=SystemCallFilter=@system-service @debug",
             *("--property=ProtectSystem=strict", "--property=PrivateTmp=yes"),
+            f"--property=BindReadOnlyPaths={ROOT}",  # a clone may be below /tmp
         ),
     ],
     ids=["as-root", "as-the-host-process"],
