@@ -21,6 +21,7 @@ CASES = (
     "week",
     "host_process",
     "thread_dumps",
+    "python_dumps",
     "help_text",
 )
 
