@@ -32,9 +32,10 @@ READS = "exec 3<>/dev/tcp/127.0.0.1/{}; cat <&3"
 
 
 @contextlib.contextmanager
-def running(script: str) -> Iterator[int]:
-    """A Python program in a function that runs a shell, and waits for it; its pid."""
-    process = subprocess.Popen([sys.executable, "-c", RUNS, script], start_new_session=True)
+def running(script: str, *, beside: bool = False) -> Iterator[int]:
+    """A Python program in a function that runs a shell, and waits for it; its pid. `beside`: it has another child."""
+    code = f"import subprocess; other = subprocess.Popen(['sleep', '1000'])\n{RUNS}" if beside else RUNS
+    process = subprocess.Popen([sys.executable, "-c", code, script], start_new_session=True)
     try:
         yield process.pid
     finally:
@@ -94,5 +95,18 @@ def test_two_peers_are_none() -> None:
             return all(f"127.0.0.1:{port} " in listed.stdout for port in (one, other))
 
         waiting.wait_until(both, within=WITHIN, what="both connections")
+        document = says(pid, "waiting for a program that it runs, unchanged")
+        assert ("unknown", None) == (document["cause"], document["peer"])
+
+
+def test_a_child_beside_makes_it_untellable() -> None:
+    """The process runs two programs, and one of them has nothing to do with the peer."""
+    with deaf(1) as (port,), running(READS.format(port), beside=True) as pid:
+
+        def asked() -> bool:
+            command = ["ss", "-Htn", "state", "established", "dport", f"= :{port}"]
+            return bool(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+
+        waiting.wait_until(asked, within=WITHIN, what="the connection")
         document = says(pid, "waiting for a program that it runs, unchanged")
         assert ("unknown", None) == (document["cause"], document["peer"])

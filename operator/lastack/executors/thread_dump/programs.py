@@ -23,13 +23,16 @@ Children = Mapping[int, Sequence[int]]
 def joined(dump: stacks.ProcessDump, children_of_all: Callable[[], Children]) -> stacks.ProcessDump:
     """The dump with the connection that the program of each such thread waits for; few dumps need the children.
 
-    It stays as it is where several peers are waited for, where none is, and where nothing may be seen.
+    It stays as it is where several peers are waited for, nothing may be seen, or a child waits for no peer:
+    which of the children is the one that the thread waits for cannot be told.
     """
     waiting = [thread for thread in dump.threads if meanings.waits_for_program(thread)]
     if not waiting:
         return dump
-    found = {wait.peer: wait for wait in _waits_below(dump.pid, children_of_all())}
-    if len(found) != 1:
+    children = children_of_all()
+    below = [_waits_from(child, children) for child in children.get(dump.pid, ())]
+    found = {wait.peer: wait for each in below for wait in each}
+    if len(found) != 1 or not all(below):
         return dump
     (wait,) = found.values()
     threads = tuple(
@@ -38,9 +41,9 @@ def joined(dump: stacks.ProcessDump, children_of_all: Callable[[], Children]) ->
     return dataclasses.replace(dump, threads=threads)
 
 
-def _waits_below(pid: int, children: Children) -> list[stacks.Wait]:
-    """What the programs below a process wait for, of connections that they made themselves."""
-    left = list(children.get(pid, ()))
+def _waits_from(child: int, children: Children) -> list[stacks.Wait]:
+    """What a program and those below it wait for, of connections that they made themselves."""
+    left = [child]
     seen: set[int] = set()
     found = []
     while left and len(seen) < _MOST_PROGRAMS:
