@@ -6,8 +6,9 @@ not count, and one line of its answer has the same fields.
 
 import sys
 import time
+from collections.abc import Mapping, Sequence
 
-from lastack.kernel import sock_diag
+from lastack.kernel import close_waits, sock_diag
 
 
 def main(arguments: list[str]) -> None:
@@ -16,20 +17,24 @@ def main(arguments: list[str]) -> None:
     with sock_diag.SockDiag.open() as reader:
         for line in sys.stdin:
             before = time.process_time_ns()
-            answer: tuple[int, ...] = ()
+            counts: dict[int, close_waits.PortCounts] = {}
+            sums: tuple[int, ...] = ()
             for _ in range(int(line)):
-                answer = _listeners(reader) if listening else _close_wait(reader)
+                if listening:
+                    sums = _summed(reader.listeners())
+                else:
+                    counts = reader.count_close_wait()
             spent = (time.process_time_ns() - before) // 1000
-            print(spent, *answer, flush=True)
+            # As the C program does: listeners are summed up in each look, what is counted by port after the last.
+            print(spent, *(sums if listening else _counted(counts)), flush=True)
 
 
-def _close_wait(reader: sock_diag.SockDiag) -> tuple[int, ...]:
-    counts = reader.count_close_wait().values()
-    return sum(port.total for port in counts), sum(port.queued for port in counts), len(counts), 0, 0
+def _counted(counts: Mapping[int, close_waits.PortCounts]) -> tuple[int, ...]:
+    of_ports = counts.values()
+    return sum(port.total for port in of_ports), sum(port.queued for port in of_ports), len(counts), 0, 0
 
 
-def _listeners(reader: sock_diag.SockDiag) -> tuple[int, ...]:
-    found = reader.listeners()
+def _summed(found: Sequence[sock_diag.Listener]) -> tuple[int, ...]:
     ports = len({listener.port for listener in found})
     depth = sum(listener.depth for listener in found)
     return len(found), 0, ports, depth, sum(listener.drops or 0 for listener in found)

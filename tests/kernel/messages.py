@@ -3,7 +3,7 @@
 import socket
 import struct
 
-ROW_TYPE, SEQUENCE = 18, 7
+ROW_TYPE, SEQUENCE = 18, 1
 
 
 def message(kind: int, payload: bytes, *, sequence: int = SEQUENCE, flags: int = 2) -> bytes:

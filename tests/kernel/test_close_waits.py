@@ -41,14 +41,14 @@ def expected(rows: list[tuple[int, int, int]]) -> dict[int, close_waits.PortCoun
 )
 @hypothesis.settings(max_examples=300)
 def test_counts_as_the_definition_says(parts: list[tuple[list[tuple[int, int, int]], int]]) -> None:
-    """One by one, planes, known ports and the dictionary give what one would count by hand."""
+    """One by one, lanes, known ports and the dictionary give what one would count by hand."""
     blocks = [rows * times for rows, times in parts]
     made = [block([messages.row(port=p, inode=i, rqueue=r) for p, i, r in rows]) for rows in blocks]
     assert expected([row for rows in blocks for row in rows]) == close_waits.Counter().count(made)
 
 
 def test_counts_more_ports_than_have_a_place() -> None:
-    """A hundred busy ports, of which 63 at most are known by their low byte."""
+    """A hundred busy ports, of which a few are known by their low byte."""
     rows = [(1000 + port, 1, 0) for port in range(100) for _ in range(3)]
     made = [block([messages.row(port=p, inode=i, rqueue=r) for p, i, r in rows])] * 3
     assert expected(rows * 3) == close_waits.Counter().count(made)

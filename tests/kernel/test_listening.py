@@ -13,7 +13,7 @@ from lastack import errors
 from lastack.kernel import inet_diag, listening, netlink, sock_diag, socket_tables
 from tests.kernel import messages, namespaces
 
-EXPECTED = netlink.Expected(messages.ROW_TYPE, messages.SEQUENCE, inet_diag.ATTRIBUTES)
+EXPECTED = netlink.Expected(messages.ROW_TYPE, inet_diag.ATTRIBUTES)
 LISTEN = int(inet_diag.State.LISTEN)
 
 
@@ -166,7 +166,7 @@ def test_a_datagram_is_cut_into_listeners(datagram: bytes, ports: list[int], *, 
     [
         (record()[:15], errors.KernelReplyError, "15 bytes"),
         (record() + record()[:100], errors.KernelReplyError, "claims 128"),
-        (messages.row(state=LISTEN, sequence=6), errors.KernelReplyError, "sequence 6, expected 7"),
+        (messages.row(state=LISTEN, sequence=6), errors.KernelReplyError, "sequence 6, expected 1"),
         (record(state=77), errors.KernelReplyError, "state 77"),
         (
             messages.row(state=LISTEN, attributes=struct.pack("=HH", 2, 7)),
@@ -215,15 +215,14 @@ def answer_of(known: listening.Known, datagram: bytes) -> object:
 
 
 def test_a_question_that_failed_leaves_nothing_for_the_next() -> None:
-    """The number of a repeated question is always the same: what is left of it is drained, not read."""
+    """The number of a request is always the same: what is left of it is drained, not read."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    number = netlink.REPEATED
-    stale = messages.row(port=1, state=LISTEN, sequence=number)
-    fresh = messages.row(port=2, state=LISTEN, sequence=number)
-    requests = [(messages.ROW_TYPE, b"")]
+    stale = messages.row(port=1, state=LISTEN)
+    fresh = messages.row(port=2, state=LISTEN)
+    requests = [netlink.request(messages.ROW_TYPE, b"", least_bytes=88)]
     with netlink.DumpSocket(ours, timeout_seconds=5) as endpoint, theirs:
         question = listening.Question(listening.Known())
-        for datagram in (messages.error(errno.EIO, b"", sequence=number), stale):
+        for datagram in (messages.error(errno.EIO, b""), stale):
             theirs.send(datagram)
         with pytest.raises(errors.KernelReplyError, match="EIO"):
             question.ask(endpoint, requests)
@@ -232,7 +231,7 @@ def test_a_question_that_failed_leaves_nothing_for_the_next() -> None:
         def answer() -> None:
             theirs.recv(100)
             theirs.send(fresh)
-            theirs.send(messages.done(sequence=number))
+            theirs.send(messages.done())
 
         thread = threading.Thread(target=answer)
         thread.start()

@@ -15,7 +15,7 @@ from lastack import errors
 from lastack.kernel import close_waits, inet_diag, netlink, socket_tables
 from tests.kernel import messages
 
-EXPECTED = netlink.Expected(messages.ROW_TYPE, messages.SEQUENCE, inet_diag.ATTRIBUTES)
+EXPECTED = netlink.Expected(messages.ROW_TYPE, inet_diag.ATTRIBUTES)
 CGROUP = messages.attribute(21, struct.pack("=Q", 77))
 PLAIN = messages.row(inode=5)
 LONGER = messages.row(inode=6, attributes=CGROUP)
@@ -55,8 +55,8 @@ def test_cuts_a_datagram_into_blocks_of_equal_rows(datagram: bytes, sizes: list[
         (PLAIN * 2 + PLAIN[:40], errors.KernelReplyError, "claims 88"),
         (PLAIN + PLAIN[:8], errors.KernelReplyError, "expected a header"),
         (messages.message(messages.ROW_TYPE, bytes(8)), errors.KernelReplyError, "expected 88 or more"),
-        (messages.row(sequence=6), errors.KernelReplyError, "sequence 6, expected 7"),
-        (PLAIN + messages.row(sequence=6), errors.KernelReplyError, "sequence 6, expected 7"),
+        (messages.row(sequence=6), errors.KernelReplyError, "sequence 6, expected 1"),
+        (PLAIN + messages.row(sequence=6), errors.KernelReplyError, "sequence 6, expected 1"),
         (messages.message(4, b""), errors.KernelReplyError, "NLMSG_OVERRUN"),
         (messages.message(99, bytes(72)), errors.KernelReplyError, "type 99"),
         (PLAIN + messages.message(99, bytes(72)) + PLAIN, errors.KernelReplyError, "type 99"),
@@ -64,6 +64,8 @@ def test_cuts_a_datagram_into_blocks_of_equal_rows(datagram: bytes, sizes: list[
         (messages.error(errno.ENOENT, bytes(68)), errors.Unsupported, "ENOENT"),
         (PLAIN + messages.error(errno.EINVAL, bytes(68)), errors.KernelReplyError, "EINVAL"),
         (messages.error(0, bytes(68)), errors.KernelReplyError, "in place of rows"),
+        (messages.error(1 << 31, bytes(68)), errors.KernelReplyError, "status -2147483648"),
+        (messages.done(-4096), errors.KernelReplyError, "status -4096"),
         (messages.message(2, b"\0\0"), errors.KernelReplyError, "error message of 18"),
         (messages.done(-errno.ENOMEM), errors.Transient, "ENOMEM"),
         (messages.row(flags=0x12), errors.Transient, "DUMP_INTR"),
@@ -123,14 +125,14 @@ def ends() -> Iterator[tuple[netlink.DumpSocket, socket.socket]]:
 
 def dump(reader: netlink.DumpSocket) -> list[int]:
     """The sizes of the blocks of a dump."""
-    return [block.count for block in reader.dump(messages.ROW_TYPE, b"", least_bytes=88)]
+    return [block.count for block in reader.dump(netlink.request(messages.ROW_TYPE, b"", least_bytes=88))]
 
 
 def test_reads_datagram_after_datagram_until_the_end(ends: tuple[netlink.DumpSocket, socket.socket]) -> None:
     """A dump is many datagrams and ends with NLMSG_DONE."""
     reader, kernel = ends
-    short, long = messages.row(sequence=1), messages.row(sequence=1, attributes=CGROUP)
-    for datagram in (short * 3, short, long * 2, short + long, short, messages.done(sequence=1)):
+    short, long = messages.row(), messages.row(attributes=CGROUP)
+    for datagram in (short * 3, short, long * 2, short + long, short, messages.done()):
         kernel.send(datagram)
     assert [4, 2, 1, 1, 1] == dump(reader)
     assert struct.unpack("=IHHII", kernel.recv(100)) == (16, messages.ROW_TYPE, 0x301, 1, 0)
@@ -139,9 +141,9 @@ def test_reads_datagram_after_datagram_until_the_end(ends: tuple[netlink.DumpSoc
 @pytest.mark.parametrize(
     ("end", "problem"),
     [
-        (messages.done(-errno.ENOMEM, sequence=1), errors.Transient),
+        (messages.done(-errno.ENOMEM), errors.Transient),
         (messages.done(sequence=2), errors.KernelReplyError),
-        (messages.error(errno.EPERM, b"", sequence=1), errors.NotPermitted),
+        (messages.error(errno.EPERM, b""), errors.NotPermitted),
     ],
     ids=["a status", "another dump's", "an error of its size"],
 )
@@ -150,7 +152,7 @@ def test_an_end_that_went_wrong_is_an_error(
 ) -> None:
     """A dump whose last datagram does not say that it went well is not taken for whole."""
     reader, kernel = ends
-    for datagram in (messages.row(sequence=1), end):
+    for datagram in (messages.row(), end):
         kernel.send(datagram)
     with pytest.raises(problem):
         dump(reader)
@@ -171,7 +173,7 @@ def test_notices_a_datagram_that_does_not_fit(ends: tuple[netlink.DumpSocket, so
     """A truncated datagram is an error, not fewer rows."""
     reader, kernel = ends
     kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-    kernel.send(messages.row(sequence=1) * 1000)
+    kernel.send(messages.row() * 1000)
     with pytest.raises(errors.KernelReplyError, match="88000 bytes was cut to 65536"):
         dump(reader)
 
@@ -181,15 +183,15 @@ def test_rows_of_an_abandoned_dump_are_not_taken_for_the_next(
 ) -> None:
     """What a failed dump left in the socket is drained before the next one is asked for."""
     reader, kernel = ends
-    kernel.send(messages.row(sequence=1) * 2 + messages.error(errno.EIO, b"", sequence=1))
+    kernel.send(messages.row() * 2 + messages.error(errno.EIO, b""))
     with pytest.raises(errors.KernelReplyError, match="EIO"):
         dump(reader)
-    kernel.send(messages.row(sequence=1))
+    kernel.send(messages.row())
     kernel.recv(100)
 
     def answer() -> None:
         kernel.recv(100)
-        kernel.send(messages.row(sequence=2) * 5 + messages.done(sequence=2))
+        kernel.send(messages.row() * 5 + messages.done())
 
     thread = threading.Thread(target=answer)
     thread.start()

@@ -129,9 +129,8 @@ from lastack.kernel import inet_diag, netlink, sock_diag
 if sys.argv[1] != "root":
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 with netlink.DumpSocket.open() as endpoint:
-    kind, payload = inet_diag.request(
-        frozenset({inet_diag.State.CLOSE_WAIT}), family=None, extensions=frozenset(), program=b"")
-    strides = {block.stride for block in endpoint.dump(kind, payload, least_bytes=88)}
+    asked = inet_diag.request(frozenset({inet_diag.State.CLOSE_WAIT}))
+    strides = {block.stride for block in endpoint.dump(asked)}
 with sock_diag.SockDiag.open() as reader:
     listeners = [(each.address, each.port, each.depth, each.limit, each.drops) for each in reader.listeners()]
     closing, opening = reader.half_closed()

@@ -83,9 +83,13 @@ class Timer(enum.IntEnum):
 
 @functools.lru_cache(maxsize=64)
 def request(
-    states: frozenset[State], *, family: int | None, extensions: frozenset[Extension], program: bytes
-) -> tuple[int, bytes]:
-    """Message type and payload of a dump; `family` None asks for both families in one walk."""
+    states: frozenset[State],
+    *,
+    family: int | None = None,
+    extensions: frozenset[Extension] = frozenset(),
+    program: bytes = b"",
+) -> netlink.Request:
+    """A dump of the rows in `states`; `family` None asks for both families in one walk."""
     mask = 0
     for state in states:
         mask |= 1 << state
@@ -94,8 +98,10 @@ def request(
         extra |= 1 << (extension - 1)
     filtered = _ATTRIBUTE.pack(4 + len(program), _REQUEST_BYTECODE) + program if program else b""
     if family is None:
-        return GETSOCK_BOTH_FAMILIES, _REQUEST_BOTH.pack(0, 0, 0, extra, mask, 0) + filtered
-    return GETSOCK_BY_FAMILY, _REQUEST_FAMILY.pack(family, _TCP, extra, mask) + filtered
+        payload = _REQUEST_BOTH.pack(0, 0, 0, extra, mask, 0) + filtered
+        return netlink.request(GETSOCK_BOTH_FAMILIES, payload, least_bytes=ATTRIBUTES)
+    payload = _REQUEST_FAMILY.pack(family, _TCP, extra, mask) + filtered
+    return netlink.request(GETSOCK_BY_FAMILY, payload, least_bytes=ATTRIBUTES)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

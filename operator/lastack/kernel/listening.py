@@ -13,9 +13,6 @@ from collections.abc import Iterable
 from lastack import errors
 from lastack.kernel import inet_diag, netlink, socket_tables
 
-Requests = Iterable[tuple[int, bytes]]
-"""Message types and payloads: one for both address families, or one for each."""
-
 _LENGTH = struct.Struct("=I")
 _WORD = struct.Struct("=I")
 _GROUP = struct.Struct("=Q")
@@ -113,17 +110,18 @@ class Question:
         self._replies: list[_Reply] = []
         self._answer: tuple[Listener, ...] = ()
 
-    def ask(self, endpoint: netlink.DumpSocket, requests: Requests) -> tuple[Listener, ...]:
+    def ask(self, endpoint: netlink.DumpSocket, requests: Iterable[netlink.Request]) -> tuple[Listener, ...]:
         """The listeners by port, address and inode; the tuple of the time before when nothing has changed.
 
+        There is one request for both address families, or one for each.
         Raises errors.WorldError; what was remembered still holds then.
         """
         replies: list[_Reply] = []
-        for message_type, payload in requests:
-            endpoint.ask(message_type, payload, netlink.REPEATED)
+        for request in requests:
+            endpoint.ask(request.message)
             done = False
             while not done:
-                replies.append(self._reply(endpoint.reply(), len(replies), message_type))
+                replies.append(self._reply(endpoint.reply(), len(replies), request.expected))
                 done = replies[-1].done
             endpoint.finish()
         # Those that are the same are also the same objects, so that this compares little more than their number.
@@ -133,11 +131,10 @@ class Question:
             self._replies = replies
         return self._answer
 
-    def _reply(self, raw: bytes, place: int, message_type: int) -> _Reply:
+    def _reply(self, raw: bytes, place: int, expected: netlink.Expected) -> _Reply:
         """What a datagram says; the reply of the time before when its bytes are the same."""
         if place < len(self._replies) and self._replies[place].raw == raw:
             return self._replies[place]
-        expected = netlink.Expected(message_type, netlink.REPEATED, inet_diag.ATTRIBUTES)
         return _Reply(raw, *self._known.cut(raw, expected))
 
 

@@ -20,19 +20,23 @@ NETLINK_SOCK_DIAG = 4
 HEADER_BYTES = 16
 _HEADER = struct.Struct("=IHHII")
 _ERROR_CODE = struct.Struct("=i")
+# MAX_ERRNO of include/linux/err.h: a status below -4095 is damage.
+_LARGEST_ERRNO = 4095
 _END = struct.Struct("=IHHIIi")
 
 _NOOP, _ERROR, _DONE, _OVERRUN = 1, 2, 3, 4
 _REQUEST, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x300, 0x10
 # The kernel fills at most 32 KiB per datagram whatever the buffer (netlink_dump); twice that never truncates.
 _DATAGRAM_BYTES = 65536
-# Eight full datagrams: the cost of a slice is its start, and the rows still fit into the second-level cache.
-_GATHERED_BYTES = 7 * 32768
+# Sixteen full datagrams: the cost of a slice is its start, and the rows still fit into the second-level cache.
+_GATHERED_BYTES = 15 * 32768
 BUFFER_BYTES = _GATHERED_BYTES + 2 * _DATAGRAM_BYTES
-# The number of a dump that is asked again and again: an unchanged answer is then the same bytes. Others count up
-# to half of the numbers, and what an abandoned dump left is drained before any other is asked.
-REPEATED = 0x80000000
+# Every request has this number: an unchanged answer is then the same bytes. What an abandoned dump left is drained
+# before anything else is asked, so that a number of its own would tell nothing more.
+SEQUENCE = 1
 _DRAIN_DATAGRAMS = 100_000
+_NOTHING = bytearray()
+_WHOLE_LENGTH = int(socket.MSG_TRUNC)
 
 
 class Block:
@@ -64,13 +68,41 @@ class Block:
                 return False
         return True
 
+    def has_one_header(self) -> bool:
+        """Every message has the length and type of the first, and the last one its whole header.
+
+        Of each message the bytes that can differ in a datagram below 64 KiB are looked at: a message that is longer,
+        shorter, an error or the end sends the datagram to the walk. Four more bytes of each would cost as much as
+        all the counting.
+        """
+        records, end, stride, count = self.records, self.end, self.stride, self.count
+        head, last = records[:12], end - stride
+        return (
+            records[last : last + 12] == head
+            and records[4:end:stride] == head[4:5] * count
+            and records[0:end:stride] == head[0:1] * count
+            and records[1:end:stride] == head[1:2] * count
+        )
+
 
 class Expected(NamedTuple):
-    """What a message of the answer must look like."""
+    """What a message of an answer must look like."""
 
     message_type: int
-    sequence: int
     least_bytes: int
+
+
+class Request(NamedTuple):
+    """One dump request, ready to be sent, and what its answer must look like."""
+
+    message: bytes
+    expected: Expected
+
+
+def request(message_type: int, payload: bytes, *, least_bytes: int) -> Request:
+    """A request for a dump of rows that have `least_bytes` or more."""
+    header = _HEADER.pack(HEADER_BYTES + len(payload), message_type, _REQUEST | _DUMP, SEQUENCE, 0)
+    return Request(header + payload, Expected(message_type, least_bytes))
 
 
 def split(datagram: bytearray, size: int, expected: Expected) -> tuple[list[Block], bool]:
@@ -83,7 +115,7 @@ def split(datagram: bytearray, size: int, expected: Expected) -> tuple[list[Bloc
     stride = _row_stride(datagram, 0, size, expected)
     if stride:
         block = Block(datagram, stride, size // stride)
-        if _is_uniform(block):
+        if block.has_one_header():
             return [block], False
     return _walk(datagram, size, expected)
 
@@ -94,30 +126,22 @@ def _row_stride(buffer: bytearray, at: int, size: int, expected: Expected) -> in
         return 0
     length, message_type, flags, sequence, _ = _HEADER.unpack_from(buffer, at)
     # An error message echoes the request and has the size of a row: its type is looked at before anything.
-    if message_type != expected.message_type or sequence != expected.sequence or flags & _DUMP_INTERRUPTED:
+    if message_type != expected.message_type or sequence != SEQUENCE or flags & _DUMP_INTERRUPTED:
         return 0
     stride: int = (length + 3) & ~3
     return stride if length >= expected.least_bytes and size % stride == 0 else 0
 
 
-def _is_end(datagram: bytearray, expected: Expected) -> bool:
+def _is_end(datagram: bytearray) -> bool:
     """Whether a datagram is nothing but the end of a dump that went well: what the last one of every dump is."""
     if len(datagram) != _END.size:
         return False
     length, message_type, _, sequence, _, status = _END.unpack_from(datagram)
-    return bool((length, message_type, sequence, status) == (_END.size, _DONE, expected.sequence, 0))
+    return bool((length, message_type, sequence, status) == (_END.size, _DONE, SEQUENCE, 0))
 
 
-def _gathered(
-    buffer: bytearray, sizes: list[int], stride: int, expected: Expected
-) -> tuple[list[Block], bool]:
-    """The blocks of datagrams that stand one after another in the buffer (usually a single one), and the end."""
-    if not sizes:
-        return [], False
-    block = Block(buffer, stride, sum(sizes) // stride)
-    if _is_uniform(block):
-        return [block], False
-    # Walked one by one, so that no message reaches into the next datagram.
+def _each_datagram(buffer: bytearray, sizes: list[int], expected: Expected) -> tuple[list[Block], bool]:
+    """The blocks of datagrams that stand one after another in the buffer; no message reaches into the next one."""
     blocks: list[Block] = []
     at, done = 0, False
     for size in sizes:
@@ -125,21 +149,6 @@ def _gathered(
         blocks += found
         at += size
     return blocks, done
-
-
-def _is_uniform(block: Block) -> bool:
-    """Every message has the length and type of the first, and the last one its whole header.
-
-    Of each message the bytes that can differ in a datagram below 64 KiB are looked at: a message that is longer,
-    shorter, an error or the end sends the datagram to the walk. Four more bytes of each would cost as much as
-    all the counting.
-    """
-    last = block.end - block.stride
-    return (
-        block.is_constant(0, 2)
-        and block.is_constant(4, 1)
-        and block.records[:12] == block.records[last : last + 12]
-    )
 
 
 class Kind(enum.Enum):
@@ -161,10 +170,8 @@ def message_at(datagram: bytes | bytearray, at: int, size: int, expected: Expect
         raise errors.KernelReplyError(
             f"a netlink message claims {length} bytes at offset {at}, the datagram has {size - at} left"
         )
-    if sequence != expected.sequence:
-        raise errors.KernelReplyError(
-            f"a netlink message has sequence {sequence}, expected {expected.sequence}"
-        )
+    if sequence != SEQUENCE:
+        raise errors.KernelReplyError(f"a netlink message has sequence {sequence}, expected {SEQUENCE}")
     if message_type in {_ERROR, _DONE}:
         _raise_reported(datagram, at, length, message_type)
         return length, Kind.END if message_type == _DONE else Kind.FILLER
@@ -211,10 +218,10 @@ def _raise_reported(datagram: bytes | bytearray, at: int, length: int, message_t
             return
         raise errors.KernelReplyError(f"an error message of {length} bytes, expected 20 or more")
     (status,) = _ERROR_CODE.unpack_from(datagram, at + HEADER_BYTES)
-    if status < 0:
+    if -_LARGEST_ERRNO <= status < 0:
         raise refusal(-status, "the socket dump")
-    if message_type == _ERROR:
-        raise errors.KernelReplyError(f"an error message with status {status} in place of rows")
+    if status < 0 or message_type == _ERROR:
+        raise errors.KernelReplyError(f"a message with status {status} in place of rows")
 
 
 def refusal(code: int, what: str) -> errors.WorldError:
@@ -227,6 +234,20 @@ def refusal(code: int, what: str) -> errors.WorldError:
     if code in {errno.EAGAIN, errno.ENOBUFS, errno.EBUSY, errno.ENOMEM, errno.EINTR}:
         return errors.Transient(text)
     return errors.KernelReplyError(text)
+
+
+def _not_received(problem: OSError) -> errors.WorldError:
+    """The error for a receive that failed."""
+    if isinstance(problem, BlockingIOError):
+        return errors.Transient("the kernel did not go on with the socket dump within the time-out")
+    return refusal(problem.errno or errno.EIO, "receiving a socket dump")
+
+
+def _not_cut(size: int) -> int:
+    """The size of a datagram. Raises KernelReplyError when there was no room for it."""
+    if size > _DATAGRAM_BYTES:
+        raise errors.KernelReplyError(f"a datagram of {size} bytes was cut to {_DATAGRAM_BYTES}")
+    return size
 
 
 class DumpSocket:
@@ -246,7 +267,6 @@ class DumpSocket:
         self._socket = endpoint
         self._buffer = bytearray(BUFFER_BYTES) if buffer is None else buffer
         self._view = memoryview(self._buffer)
-        self._sequence = 0
         self._unfinished = False
         whole = int(timeout_seconds)
         span = struct.pack("@ll", whole, int((timeout_seconds - whole) * 1_000_000))
@@ -281,84 +301,75 @@ class DumpSocket:
         """The descriptor, -1 when closed."""
         return self._socket.fileno()
 
-    def dump(
-        self, message_type: int, payload: bytes, *, least_bytes: int, repeated: bool = False
-    ) -> Iterator[Block]:
+    def dump(self, asked: Request) -> Iterator[Block]:
         """Send one dump request; its blocks, each of which is valid until the next one is asked for.
 
-        With `repeated` rows that have not changed since the dump before are the same bytes.
+        Datagrams of equal rows gather in the buffer and make one block together. It is flat, because most looks find
+        little: after the kernel's walk over every socket each further call of ours waits for memory.
         Raises KernelReplyError, Transient (time-out, lost messages), NotPermitted or Unsupported.
         """
-        if repeated:
-            sequence = REPEATED
-        else:
-            sequence = self._sequence = self._sequence % (REPEATED - 1) + 1
-        self.ask(message_type, payload, sequence)
-        return self._blocks(Expected(message_type, sequence, least_bytes))
-
-    def ask(self, message_type: int, payload: bytes, sequence: int) -> None:
-        """Send one dump request; what is left of an earlier dump is thrown away before."""
-        header = _HEADER.pack(HEADER_BYTES + len(payload), message_type, _REQUEST | _DUMP, sequence, 0)
-        self.ask_for(header + payload)
-
-    def ask_for(self, messages: bytes) -> None:
-        """Send requests as they are, one after another; each has a reply of its own."""
-        if self._unfinished:
-            self._drain()
-        try:
-            self._socket.send(messages)
-        except OSError as problem:
-            raise refusal(problem.errno or errno.EIO, "sending a dump request") from problem
-        self._unfinished = True
-
-    def reply(self) -> bytes:
-        """The next datagram of what was asked, as it came: who asks verifies it."""
-        return bytes(self._view[: self._receive(0)])
-
-    def finish(self) -> None:
-        """Say that the last reply held the end of the dump."""
-        self._unfinished = False
-
-    def _blocks(self, expected: Expected) -> Iterator[Block]:
-        """Receive until the end. Datagrams of equal rows gather in the buffer and make one block together."""
+        self.ask(asked.message)
+        expected, buffer, view, receive = asked.expected, self._buffer, self._view, self._socket.recv_into
         sizes: list[int] = []
         filled = stride = 0
         done = False
         while not done:
-            size = self._receive(filled)
-            found = _row_stride(self._buffer, filled, size, expected)
-            fits = found and (found == stride or not sizes)
-            # What does not fit, usually the end, waits outside the buffer while the blocks before it are read.
-            waiting = None if fits else self._buffer[filled : filled + size]
-            if fits:
+            try:
+                # With MSG_TRUNC a netlink socket returns the whole length, also of what did not fit.
+                size = receive(view[filled : filled + _DATAGRAM_BYTES], 0, _WHOLE_LENGTH)
+            except OSError as problem:
+                raise _not_received(problem) from problem
+            found = _row_stride(buffer, filled, size, expected)
+            waiting = _NOTHING
+            if found and (found == stride or not filled):
                 stride = found
                 sizes.append(size)
                 filled += size
                 if filled <= _GATHERED_BYTES:
                     continue
-            blocks, done = _gathered(self._buffer, sizes, stride, expected)
-            yield from blocks
-            sizes, filled = [], 0
-            if waiting is not None and not done and not (done := _is_end(waiting, expected)):
+            else:
+                # What does not fit, usually the end, waits outside while the blocks before it are read.
+                waiting = buffer[filled : filled + _not_cut(size)]
+            if filled:
+                block = Block(buffer, stride, filled // stride)
+                if block.has_one_header():
+                    yield block
+                else:
+                    blocks, done = _each_datagram(buffer, sizes, expected)
+                    yield from blocks
+                sizes.clear()
+                filled = 0
+            if waiting and not done and not (done := _is_end(waiting)):
                 blocks, done = split(waiting, size, expected)
                 self._unfinished = not done
                 yield from blocks
         self._unfinished = False
 
-    def _receive(self, at: int) -> int:
-        """The size of the next datagram, which stands in the buffer from `at` on."""
+    def ask(self, messages: bytes) -> None:
+        """Send requests as they are, one after another; each has a reply of its own.
+
+        What is left of an earlier dump is thrown away before.
+        """
+        if self._unfinished:
+            self._drain()
+        # Before it is sent: whatever interrupts us then, the answer is not taken for that of the next request.
+        self._unfinished = True
         try:
-            # With MSG_TRUNC a netlink socket returns the whole length, also of what did not fit.
-            size = self._socket.recv_into(self._view[at : at + _DATAGRAM_BYTES], 0, socket.MSG_TRUNC)
-        except BlockingIOError:
-            raise errors.Transient(
-                "the kernel did not go on with the socket dump within the time-out"
-            ) from None
+            self._socket.send(messages)
         except OSError as problem:
-            raise refusal(problem.errno or errno.EIO, "receiving a socket dump") from problem
-        if size > _DATAGRAM_BYTES:
-            raise errors.KernelReplyError(f"a datagram of {size} bytes was cut to {_DATAGRAM_BYTES}")
-        return size
+            raise refusal(problem.errno or errno.EIO, "sending a dump request") from problem
+
+    def reply(self) -> bytes:
+        """The next datagram of what was asked, as it came: who asks verifies it."""
+        try:
+            size = self._socket.recv_into(self._view[:_DATAGRAM_BYTES], 0, _WHOLE_LENGTH)
+        except OSError as problem:
+            raise _not_received(problem) from problem
+        return bytes(self._view[: _not_cut(size)])
+
+    def finish(self) -> None:
+        """Say that the last reply held the end of the dump."""
+        self._unfinished = False
 
     def _drain(self) -> None:
         """Read what an abandoned dump left, so that its rows are not taken for those of the next one."""

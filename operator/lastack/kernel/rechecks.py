@@ -45,7 +45,7 @@ class Recheck:
             self._messages = self._requests(known) if _can_be_asked(known) else b""
         if not self._messages:
             return False
-        endpoint.ask_for(self._messages)
+        endpoint.ask(self._messages)
         replies = [endpoint.reply() for _ in known]
         endpoint.finish()
         # What was verified once is not read again.
@@ -69,7 +69,7 @@ class Recheck:
             + _REST.pack(0, listener.cookie & 0xFFFFFFFF, listener.cookie >> 32)
         )
         size = netlink.HEADER_BYTES + len(body)
-        head = _HEADER.pack(size, inet_diag.GETSOCK_BY_FAMILY, _REQUEST, netlink.REPEATED, 0)
+        head = _HEADER.pack(size, inet_diag.GETSOCK_BY_FAMILY, _REQUEST, netlink.SEQUENCE, 0)
         return head + body
 
 
@@ -81,7 +81,7 @@ def _can_be_asked(known: tuple[listening.Listener, ...]) -> bool:
 
 def _is_about(reply: bytes, listener: listening.Listener) -> bool:
     """Whether a datagram is one row, and that of this listener as it was."""
-    expected = netlink.Expected(inet_diag.GETSOCK_BY_FAMILY, netlink.REPEATED, inet_diag.ATTRIBUTES)
+    expected = netlink.Expected(inet_diag.GETSOCK_BY_FAMILY, inet_diag.ATTRIBUTES)
     try:
         length, kind = netlink.message_at(reply, 0, len(reply), expected)
         return kind is netlink.Kind.ROW and length == len(reply) and listening.decode(reply) == listener

@@ -12,6 +12,7 @@ CAP_NET_ADMIN the kernel leaves out the marks, which nobody here reads.
 subclasses only: KernelReplyError, Transient, NotPermitted, Unsupported.
 """
 
+import functools
 import struct
 from collections.abc import Collection, Iterator
 from collections.abc import Set as AbstractSet
@@ -27,6 +28,7 @@ Listener = listening.Listener
 _ALL_STATES = frozenset(inet_diag.State)
 _LISTEN = frozenset({inet_diag.State.LISTEN})
 _CLOSE_WAIT = frozenset({inet_diag.State.CLOSE_WAIT})
+_EVERY_CLOSE_WAIT = inet_diag.request(_CLOSE_WAIT)
 # A thread may wait on any of them; what is left out has no process any more, or no peer.
 _CONNECTED = _ALL_STATES - {
     inet_diag.State.LISTEN,
@@ -58,7 +60,7 @@ class SockDiag:
         self.one_walk = one_walk
         self._counter = close_waits.Counter()
         self._asked: tuple[bool, frozenset[int]] | None = None
-        self._requests: list[tuple[int, bytes]] = []
+        self._requests: list[netlink.Request] = []
         self._listening = listening.Question(listening.Known() if known is None else known)
         self._recheck = rechecks.Recheck(_OF_LISTENERS & offered)
 
@@ -87,7 +89,12 @@ class SockDiag:
 
     def count_close_wait(self) -> dict[int, close_waits.PortCounts]:
         """CLOSE_WAIT sockets by local port and class; memory does not grow with their number."""
-        return self._counter.count(self._blocks(_CLOSE_WAIT, repeated=True))
+        if self.one_walk:
+            try:
+                return self._counter.count(self._endpoint.dump(_EVERY_CLOSE_WAIT))
+            except errors.Unsupported:
+                self.one_walk = False
+        return self._counter.count(self._blocks(_CLOSE_WAIT))
 
     def sockets(
         self,
@@ -188,7 +195,7 @@ class SockDiag:
         """
         return self._recheck.is_unchanged(self._endpoint, known)
 
-    def _listen_requests(self, ports: Collection[int]) -> list[tuple[int, bytes]]:
+    def _listen_requests(self, ports: Collection[int]) -> list[netlink.Request]:
         """One for both families where the kernel offers it, else two; kept, because they are asked every second."""
         families: tuple[int | None, ...] = (None,) if self.one_walk else (inet_diag.INET, inet_diag.INET6)
         asked = _OF_LISTENERS & self._offered
@@ -213,29 +220,18 @@ class SockDiag:
         family: int | None = None,
         extensions: frozenset[inet_diag.Extension] = frozenset(),
         program: bytes = b"",
-        repeated: bool = False,
     ) -> Iterator[netlink.Block]:
         """The blocks of a dump: one walk for both families where the kernel offers it, else two."""
+        ask = functools.partial(inet_diag.request, states, extensions=extensions, program=program)
         if family is None and self.one_walk:
-            message_type, payload = inet_diag.request(
-                states, family=None, extensions=extensions, program=program
-            )
-            blocks = self._endpoint.dump(
-                message_type, payload, least_bytes=inet_diag.ATTRIBUTES, repeated=repeated
-            )
             try:
-                yield from blocks
+                yield from self._endpoint.dump(ask(family=None))
             except errors.Unsupported:
                 self.one_walk = False
             else:
                 return
         for each in (inet_diag.INET, inet_diag.INET6) if family is None else (family,):
-            message_type, payload = inet_diag.request(
-                states, family=each, extensions=extensions, program=program
-            )
-            yield from self._endpoint.dump(
-                message_type, payload, least_bytes=inet_diag.ATTRIBUTES, repeated=repeated
-            )
+            yield from self._endpoint.dump(ask(family=each))
 
 
 def _program(ports: Collection[int]) -> bytes:
