@@ -1,7 +1,7 @@
 """`python -m tests.corpus.busy`: every disease of the lab, looked at again and again while both cores are busy.
 
 Part of `make soak`. A verdict that load on the machine changes is a verdict that fails when it is needed. Exit status
-0 when all looks agreed; what each said is in build/busy.json.
+0 when all looks agreed; what each said is in build/busy.json, and all that a look rested on that said something else.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from lastack.lab import plans
 from tests.lab import labs
@@ -70,28 +70,39 @@ def _spin() -> None:
 def _row(name: plans.Name, looks: int) -> dict[str, Any]:
     """What was said in so many looks, once the disease had been named for the first time."""
     _, lab = labs.started(name.value)
+    answers: list[_Answer] = []
     try:
         service = int(re.findall(r"is pid (\d+)", labs.introduction(lab))[0])
-        ripe = _ripen(service, name.code)
-        said = (
-            collections.Counter(_code(service) for _ in range(looks)) if ripe else collections.Counter[str]()
-        )
+        if _ripen(service, name.code):
+            answers = [_look(service) for _ in range(looks)]
     finally:
         lab.send_signal(signal.SIGINT)
         lab.communicate()
-    return {"lab": name.value, "code": name.code, "said": dict(said)}
+    row: dict[str, Any] = {"lab": name.value, "code": name.code}
+    row["said"] = dict(collections.Counter(answer.code for answer in answers))
+    if changed := [answer.item for answer in answers if answer.code != name.code]:
+        row["changed"] = changed
+    return row
+
+
+class _Answer(NamedTuple):
+    """What a look said first."""
+
+    code: str
+    item: dict[str, Any]
+    """The whole item of the document; empty where there was none."""
 
 
 def _ripen(service: int, code: str) -> bool:
     deadline = time.monotonic() + _RIPE_WITHIN_SECONDS
     while time.monotonic() < deadline:
-        if _code(service) == code:
+        if _look(service).code == code:
             return True
     return False
 
 
-def _code(service: int) -> str:
-    """The code that stands first in the answer."""
+def _look(service: int) -> _Answer:
+    """What stands first in the answer."""
     done = subprocess.run(
         [labs.PROGRAM, "diagnose", "--netns", str(service), "-o", "json"],
         capture_output=True,
@@ -99,7 +110,9 @@ def _code(service: int) -> str:
         check=False,
     )
     items = json.loads(done.stdout)["items"] if done.stdout else []
-    return str(items[0]["code"]) if items else f"nothing ({done.stderr.strip()[-200:]})"
+    if not items:
+        return _Answer(f"nothing ({done.stderr.strip()[-200:]})", {})
+    return _Answer(str(items[0]["code"]), items[0])
 
 
 if __name__ == "__main__":
