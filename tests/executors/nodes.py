@@ -12,7 +12,7 @@ from typing import IO
 
 import psutil
 
-from lastack.executors.thread_dump import groups, stacks, v8_stacks, waits
+from lastack.executors.thread_dump import groups, stacks, stopping, v8_stacks, waits
 from tests import waiting
 from tests.executors import worlds
 
@@ -80,10 +80,10 @@ def looked(pid: int, max_pause: dt.timedelta = PAUSE) -> stacks.ProcessDump:
     return waits.joined(dump)
 
 
-def begun(pid: int, max_pause: dt.timedelta = PAUSE) -> v8_stacks.Looking:
+def begun(pid: int, max_pause: dt.timedelta = PAUSE) -> stopping.Stopping:
     """One that goes on."""
     later = worlds.RealClock().now().steady + dt.timedelta(seconds=5)
-    return v8_stacks.Looking(pid, "Node.js", max_pause, later)
+    return v8_stacks.begin(pid, "Node.js", max_pause, later)
 
 
 def main_of(dump: stacks.ProcessDump) -> stacks.ThreadStack:

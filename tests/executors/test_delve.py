@@ -107,7 +107,7 @@ def test_a_dump_that_is_ended_at_any_time_leaves_nothing(
     monkeypatch.setenv("PATH", path)
     with stuck(program, "/lock") as patient:
         for _ in range(8):
-            debugging = delve.Debugging(patient.pid, SECONDS)
+            debugging = delve.begin(patient.pid, SECONDS)
             debugging.wait(dt.timedelta(seconds=random.uniform(0.02, 2.5)))
             debugging.close()
             assert as_found(patient.pid, program)
@@ -138,5 +138,5 @@ def test_without_delve_the_fix_is_named(
     monkeypatch.setenv("PATH", str(tmp_path))
     with stuck(program, "/lock") as patient:
         with pytest.raises(errors.Unsupported, match="delve is not installed") as problem:
-            delve.Debugging(patient.pid, worlds.WITHIN)
+            delve.begin(patient.pid, worlds.WITHIN)
         assert "go install github.com/go-delve/delve" in (problem.value.fix or "")

@@ -38,7 +38,7 @@ def program() -> Iterator[pathlib.Path]:
 
 def walked(pid: int, max_pause: dt.timedelta = PAUSE) -> stacks.ProcessDump:
     """Its dump, joined with what the kernel says."""
-    walking = native_stacks.Walking(pid, "a native program", max_pause)
+    walking = native_stacks.begin(pid, "a native program", max_pause)
     try:
         while (raw := walking.wait(worlds.WITHIN)) is None:
             pass
@@ -125,7 +125,7 @@ class TestTheProcessRunsOn:
         """A SIGSTOP on its way when its sender is killed would stop the process for good."""
         with natives.running(program, "400") as patient:
             for _ in range(25):
-                walking = native_stacks.Walking(patient.pid, "a native program", PAUSE)
+                walking = native_stacks.begin(patient.pid, "a native program", PAUSE)
                 walking.wait(dt.timedelta(milliseconds=random.uniform(20, 250)))
                 walking.close()
                 states = {psutil.Process(patient.pid).status() for _ in range(20)}

@@ -86,6 +86,12 @@ def is_gone(pid: int) -> bool:
     return isinstance(facts, samples.Missing) or facts.state == "Z"
 
 
+def is_same(pid: int, started: dt.timedelta) -> bool:
+    """Whether the process with this pid is the one that started then (ProcessFacts.started), and it has not ended."""
+    facts = process(pid)
+    return not isinstance(facts, samples.Missing) and facts.started == started and facts.state != "Z"
+
+
 def command_line(pid: int) -> tuple[str, ...] | samples.Missing:
     """The arguments of a process; empty for a kernel thread and a zombie."""
     content = read(f"/proc/{pid}/cmdline")

@@ -11,8 +11,7 @@ import pathlib
 import shutil
 
 from lastack import errors
-from lastack.executors.thread_dump import delve_child, forks, gates, pauses
-from lastack.kernel import procfs
+from lastack.executors.thread_dump import delve_child, gates, pauses, stopping
 
 _WITHIN = dt.timedelta(seconds=10)
 _GRACE = dt.timedelta(seconds=5)
@@ -22,69 +21,42 @@ _INSTALL = (
 )
 
 
-class Debugging:
-    """One dump that is being taken; close() ends it early."""
+def begin(pid: int, max_pause: dt.timedelta) -> stopping.Stopping:
+    """Start one dump. Raises WorldError, and nothing was stopped, where delve is absent or it would do harm."""
+    program = shutil.which("dlv")
+    if program is None:
+        raise errors.Unsupported(
+            f"process {pid} does not serve its goroutines, and delve is not installed", fix=_INSTALL
+        )
+    seen = gates.look(pid)
+    gates.must_run(seen)
+    gates.must_not_be_traced(seen)
+    footing = pauses.footing(pid)
+    if not pauses.may_be_restored(footing):
+        raise errors.NotPermitted(
+            f"goroutines of process {pid} need a stop, and it might not be let go on again",
+            fix="run as root, or with CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and CAP_KILL",
+        )
+    request = delve_child.Request(program, pid, max_pause.total_seconds(), _WITHIN.total_seconds())
 
-    def __init__(self, pid: int, max_pause: dt.timedelta) -> None:
-        """Begin. Raises WorldError, and nothing was stopped, where delve is absent or it would do harm."""
-        program = shutil.which("dlv")
-        if program is None:
-            raise errors.Unsupported(
-                f"process {pid} does not serve its goroutines, and delve is not installed", fix=_INSTALL
-            )
-        seen = gates.look(pid)
-        gates.must_run(seen)
-        gates.must_not_be_traced(seen)
-        self._pid = pid
-        self._max_pause = max_pause
-        self._footing = pauses.footing(pid)
-        if not pauses.may_be_restored(self._footing):
-            raise errors.NotPermitted(
-                f"goroutines of process {pid} need a stop, and it might not be let go on again",
-                fix="run as root, or with CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and CAP_KILL",
-            )
-        self._left = _WITHIN + max_pause + _GRACE
-        request = delve_child.Request(program, pid, max_pause.total_seconds(), _WITHIN.total_seconds())
-        self._child = forks.Child(lambda: delve_child.ask(request))
-        self._whole = False
+    def mend() -> None:
+        take_back_breakpoints(pid)
+        pauses.restore(footing)
 
-    def wait(self, within: dt.timedelta) -> bytes | None:
-        """The goroutines as text, or None when they are not there `within` this time: call again.
-
-        Raises NotReachable or Unsupported with the reason.
-        """
-        status = self._child.wait(min(within, self._left))
-        if status is None:
-            self._left -= within
-            if self._left > dt.timedelta(0):
-                return None
-        if status == 0:
-            raw = self._child.output()
-            self.close()
-            return raw
-        said = self._child.said()
-        self.close()
-        raise self._failure(said)
-
-    def close(self) -> None:
-        """End it; the process is as before. Raises NotReachable where it is not."""
-        if not self._whole:
-            self._whole = True
-            self._child.close()
-            take_back_breakpoints(self._pid)
-            pauses.restore(self._footing)
-
-    def _failure(self, said: str) -> errors.WorldError:
-        code, _, words = said.strip().partition(" ")
-        if procfs.is_gone(self._pid):
-            return errors.NotReachable(f"process {self._pid} has ended")
-        if code == delve_child.LATE:
-            return errors.NotReachable(
-                f"delve would have stopped process {self._pid} longer than "
-                f"{self._max_pause.total_seconds() * 1000:g} ms (maxPause); the stop was ended, and it runs on",
-                fix="raise maxPause, to some seconds for most programs; or serve net/http/pprof on loopback",
-            )
-        return errors.NotReachable(f"delve could not read process {self._pid}: {words or said[:200]}")
+    return stopping.Stopping(
+        stopping.Plan(
+            pid=pid,
+            what="the goroutines",
+            whose="all threads",
+            work=lambda: delve_child.ask(request),
+            within=_WITHIN + max_pause + _GRACE,
+            max_pause=max_pause,
+            mend=mend,
+            # The child ends delve, which may leave its breakpoints.
+            mends_always=True,
+            longer="raise maxPause, to some seconds for most programs; or serve net/http/pprof on loopback",
+        )
+    )
 
 
 def take_back_breakpoints(pid: int) -> int:

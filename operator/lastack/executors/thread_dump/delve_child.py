@@ -2,7 +2,7 @@
 
 delve stops the whole program from its attaching to its detaching. It is spoken to by its own protocol (JSON-RPC on a
 socket that only this user can reach), since its terminal asks whether to kill the program when it ends. What it found
-goes to 1 in the words of the runtime (`goroutine?debug=2`); on failure the exit status is 1 and 2 holds `CODE WORDS`.
+goes to 1 in the words of the runtime (`goroutine?debug=2`).
 """
 
 import contextlib
@@ -18,12 +18,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 from lastack.engine import samples
+from lastack.executors.thread_dump import children
 from lastack.kernel import procfs
-
-LATE, BROKEN = "late", "broken"
 
 _MOST_GOROUTINES = 5000
 _MOST_FRAMES = 64
@@ -90,7 +89,7 @@ def ask(request: Request) -> int:
             said.seek(0)
             words = " ".join(said.read(4096).decode(errors="replace").split())
             late = debugger.poll() is None
-            _fail(LATE if late else BROKEN, f"{broken}; it said: {words[:300]}")
+            children.fail(children.LATE if late else children.BROKEN, f"{broken}; it said: {words[:300]}")
         finally:
             debugger.kill()
             debugger.wait()
@@ -212,8 +211,3 @@ def _state(goroutine: dict[str, Any], functions: list[str]) -> str:
             if function.startswith(beginning):
                 return state
     return "waiting"
-
-
-def _fail(code: str, words: str) -> NoReturn:
-    os.write(2, f"{code} {words}\n".encode(errors="replace"))
-    sys.exit(1)

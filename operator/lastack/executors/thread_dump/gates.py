@@ -22,22 +22,18 @@ _STANDING = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Seen:
-    """One life of a process as /proc told it; `started_ticks` is field 22 of /proc/PID/stat."""
+    """One life of a process as /proc told it."""
 
     facts: procfs.ProcessFacts
     status: dict[str, str]
-    started_ticks: str
 
 
 def look(pid: int) -> Seen:
     """What is known of it. Raises NotReachable when it has ended."""
-    content = procfs.read(f"/proc/{pid}/stat")
     facts, status = procfs.process(pid), procfs.status(pid)
-    if isinstance(content, samples.Missing) or isinstance(facts, samples.Missing):
+    if isinstance(facts, samples.Missing) or isinstance(status, samples.Missing) or facts.state in {"Z", "X"}:
         raise errors.NotReachable(f"process {pid} has ended")
-    if isinstance(status, samples.Missing) or facts.state in {"Z", "X"}:
-        raise errors.NotReachable(f"process {pid} has ended")
-    return Seen(facts, status, content.rpartition(b")")[2].split()[19].decode())
+    return Seen(facts, status)
 
 
 def must_run(seen: Seen) -> None:

@@ -78,7 +78,7 @@ def _checked(pid: int, now: dt.timedelta) -> hotspot_child.Target:
     return hotspot_child.Target(
         pid=pid,
         inner_pid=int(seen.status.get("NSpid", str(pid)).split()[-1]),
-        started_ticks=seen.started_ticks,
+        started=seen.facts.started,
         user=int(seen.status["Uid"].split()[1]),
         group=int(seen.status["Gid"].split()[1]),
         catches=gates.catches(seen, signal.SIGQUIT),

@@ -13,6 +13,7 @@ user; nothing else.
 
 import contextlib
 import dataclasses
+import datetime as dt
 import os
 import select
 import signal
@@ -25,6 +26,7 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from lastack.executors.thread_dump import hotspot_loops
+from lastack.kernel import procfs
 
 GONE, CLOSED, NO_ROOM, SILENT, STRANGER, REFUSED = (
     "gone",
@@ -47,14 +49,14 @@ _NO_ATTACHING = b"+DisableAttachMechanism"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
-    """What has to be known of a JVM: `inner_pid` is its pid for itself, `started_ticks` as in /proc/PID/stat.
+    """What has to be known of a JVM: `inner_pid` is its pid for itself, `started` as procfs.ProcessFacts has it.
 
     `catches`: a SIGQUIT does not end it. `uncut`: it was told to leave loops without a safepoint.
     """
 
     pid: int
     inner_pid: int
-    started_ticks: str
+    started: dt.timedelta
     user: int
     group: int
     catches: bool
@@ -126,7 +128,7 @@ def _ask_by(request: Request, means: Means, prepare: Callable[[Target, int], str
     """`prepare` says how names in the folder begin, for connect(2), which takes no descriptor of a folder."""
     target = request.target
     deadline = time.monotonic() + request.seconds
-    with _pinned(target.pid, target.started_ticks) as handle, _its_tmp(target.pid) as folder:
+    with _pinned(target.pid, target.started) as handle, _its_tmp(target.pid) as folder:
         prefix = prepare(target, folder)
         _check_environment(target.pid)
         _check_loops(target.pid, uncut=target.uncut)
@@ -158,15 +160,15 @@ def _its_tmp(pid: int) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _pinned(pid: int, started: str) -> Iterator[int]:
+def _pinned(pid: int, started: dt.timedelta) -> Iterator[int]:
     """A pidfd of this life of the process: what follows cannot reach another one with the same pid."""
     try:
         handle = os.pidfd_open(pid)
     except OSError as problem:
         _fail(GONE, str(problem.strerror))
     try:
-        if _content(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19].decode() != started:
-            _fail(GONE, "the pid was used again")
+        if not procfs.is_same(pid, started):
+            _fail(GONE, "it has ended")
         yield handle
     finally:
         os.close(handle)

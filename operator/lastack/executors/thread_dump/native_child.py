@@ -1,26 +1,22 @@
 """Walk the native stacks of one process, in a child that can be ended at any time. Called by `native_stacks`.
 
-What it found goes to 1 as JSON; on failure the exit status is 1 and 2 holds one line, `CODE WORDS`. The kernel ends
-this child by SIGALRM when one thread stands longer than it may, whatever libdw is doing then.
+What it found goes to 1 as JSON. The kernel ends this child by SIGALRM when one thread stands longer than it may,
+whatever libdw is doing then.
 """
 
 import contextlib
 import ctypes
 import dataclasses
-import errno
+import datetime as dt
 import json
 import os
-import resource
 import signal
-import sys
 import time
-from typing import Any, NoReturn
+from typing import Any
 
 from lastack.engine import samples
-from lastack.executors.thread_dump import libdw
+from lastack.executors.thread_dump import children, libdw
 from lastack.kernel import procfs
-
-GONE, CLOSED, ABSENT, BROKEN = "gone", "closed", "absent", "broken"
 
 _CPU_SECONDS = 20
 _MOST_THREADS = 10_000
@@ -28,35 +24,31 @@ _MOST_THREADS = 10_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Request:
-    """Whose stacks: `started_ticks` as in /proc/PID/stat; how long one thread may stand; when to take no more."""
+    """Whose stacks: `started` as procfs.ProcessFacts has it; how long one thread may stand; when to take no more."""
 
     pid: int
     runtime: str
-    started_ticks: str
+    started: dt.timedelta
     most_stopped_seconds: float
     seconds: float
 
 
 def walk(request: Request) -> int:
     """The whole life of the child."""
-    for number in (signal.SIGTERM, signal.SIGALRM):
-        signal.signal(number, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    children.settle(_CPU_SECONDS)
     os.environ.pop("DEBUGINFOD_URLS", None)  # libdw would ask the network
     deadline = time.monotonic() + request.seconds
     try:
         process = libdw.Process(request.pid)
         walks = _walks(process, request, deadline)
     except OSError as problem:
-        _fail(_CODES.get(problem.errno or 0, BROKEN if problem.errno is not None else ABSENT), str(problem))
+        children.fail(
+            children.code_of(problem) if problem.errno is not None else children.ABSENT, str(problem)
+        )
     if not walks:
-        _fail(CLOSED, "no thread of it could be stopped")
+        children.fail(children.CLOSED, "no thread of it could be stopped")
     os.write(1, json.dumps({"runtime": request.runtime, **_document(request.pid, walks, process)}).encode())
     return 0
-
-
-_CODES = {errno.ENOENT: GONE, errno.ESRCH: GONE, errno.EPERM: CLOSED, errno.EACCES: CLOSED}
 
 
 def _walks(process: libdw.Process, request: Request, deadline: float) -> list[libdw.Walk]:
@@ -70,8 +62,8 @@ def _walks(process: libdw.Process, request: Request, deadline: float) -> list[li
         alive = not isinstance(facts, samples.Missing) and facts.state not in {"D", "Z", "X", "t"}
         return alive and left >= 0 and time.monotonic() < deadline
 
-    if _ticks(request.pid) != request.started_ticks:
-        _fail(GONE, "the pid was used again")
+    if not procfs.is_same(request.pid, request.started):
+        children.fail(children.GONE, "it has ended")
     return process.walks(
         may_stop,
         before=lambda: _arm(request.most_stopped_seconds),
@@ -81,11 +73,6 @@ def _walks(process: libdw.Process, request: Request, deadline: float) -> list[li
 
 def _arm(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-def _ticks(pid: int) -> str | None:
-    content = procfs.read(f"/proc/{pid}/stat")
-    return None if isinstance(content, samples.Missing) else content.rpartition(b")")[2].split()[19].decode()
 
 
 def _document(pid: int, walks: list[libdw.Walk], process: libdw.Process) -> dict[str, object]:
@@ -138,8 +125,3 @@ class _Demangling:
             self._known[name] = ctypes.string_at(found).decode(errors="replace") if found else name
             self._free(found)
         return self._known[name]
-
-
-def _fail(code: str, words: str) -> NoReturn:
-    os.write(2, f"{code} {words}\n".encode(errors="replace"))
-    sys.exit(1)

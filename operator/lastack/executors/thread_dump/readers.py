@@ -114,7 +114,7 @@ class DelveReader:
     def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
         """Start the child that asks delve."""
         del now  # no signal is sent
-        return delve.Debugging(pid, settings.max_pause)
+        return delve.begin(pid, settings.max_pause)
 
     def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
         """In the words of the profile."""
@@ -128,7 +128,7 @@ class NodeReader:
 
     def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
         """Start the child that reads."""
-        return v8_stacks.Looking(pid, runtimes.Kind.NODE.value, settings.max_pause, now)
+        return v8_stacks.begin(pid, runtimes.Kind.NODE.value, settings.max_pause, now)
 
     def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
         """Its JSON."""
@@ -147,7 +147,7 @@ class NativeReader:
     def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
         """Start the child that walks."""
         del now  # no signal is sent
-        return native_stacks.Walking(pid, self._kind.value, settings.max_pause)
+        return native_stacks.begin(pid, self._kind.value, settings.max_pause)
 
     def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
         """Its JSON. The program file of a virtual machine holds no function of the application."""

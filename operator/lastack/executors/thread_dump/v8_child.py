@@ -1,46 +1,40 @@
 """Read the JavaScript stack of a Node.js, in a child that can be ended at any time. Called by `v8_stacks`.
 
 Its main thread is stopped only while it runs: of one that sleeps in a system call the stack stands still by itself,
-and whether it did is seen afterwards. What was found goes to 1 as JSON; on failure the exit status is 1 and 2 holds
-one line, `CODE WORDS`. The kernel ends this child by SIGALRM when the thread stands longer than it may.
+and whether it did is seen afterwards. What was found goes to 1 as JSON. The kernel ends this child by SIGALRM when the
+thread stands longer than it may.
 """
 
 import contextlib
 import dataclasses
-import errno
+import datetime as dt
 import gc
 import json
 import os
 import platform
-import resource
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import NoReturn
 
 from lastack import errors
 from lastack.engine import samples
-from lastack.executors.thread_dump import kernel_view, seizures, v8_frames, v8_memory, v8_metadata
+from lastack.executors.thread_dump import children, kernel_view, seizures, v8_frames, v8_memory, v8_metadata
 from lastack.kernel import procfs
-
-GONE, CLOSED, UNSUPPORTED, BROKEN = "gone", "closed", "unsupported", "broken"
 
 _CPU_SECONDS = 10
 _ATTEMPTS = 4
 _BETWEEN_SECONDS = 0.002
 _FIRST = -20
 _MACHINE = "x86_64"
-_CODES = {errno.ENOENT: GONE, errno.ESRCH: GONE, errno.EPERM: CLOSED, errno.EACCES: CLOSED}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Request:
-    """Whose stack: `started_ticks` as in /proc/PID/stat; how long its main thread may stand, 0 for not at all."""
+    """Whose stack: `started` as procfs.ProcessFacts has it; how long its main thread may stand, 0 for not at all."""
 
     pid: int
     runtime: str
-    started_ticks: str
+    started: dt.timedelta
     most_stopped_seconds: float
 
 
@@ -59,32 +53,29 @@ class _MayNotStop(Exception):
 
 def read(request: Request) -> int:
     """The whole life of the child."""
-    for number in (signal.SIGTERM, signal.SIGALRM):
-        signal.signal(number, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    children.settle(_CPU_SECONDS)
     with contextlib.suppress(OSError):
         # Where processors are scarce, a thread that stands would wait for the threads that compete with this child.
         os.setpriority(os.PRIO_PROCESS, 0, _FIRST)
     try:
         document = _document(request)
     except OSError as problem:
-        _fail(_CODES.get(problem.errno or 0, BROKEN), str(problem))
+        children.fail(children.code_of(problem), str(problem))
     except seizures.Ended:
-        _fail(GONE, "its main thread ended")
+        children.fail(children.GONE, "its main thread ended")
     except seizures.Late:
-        _fail(BROKEN, "its main thread got no processor in time")
+        children.fail(children.BROKEN, "its main thread got no processor in time")
     except _MayNotStop:
-        _fail(
-            UNSUPPORTED,
+        children.fail(
+            children.UNSUPPORTED,
             f"the JavaScript of process {request.pid} needs a stop while it runs, and maxPause is 0",
         )
     except errors.NotPermitted as problem:
-        _fail(CLOSED, problem.message)
+        children.fail(children.CLOSED, problem.message)
     except errors.NotReachable as problem:
-        _fail(GONE, problem.message)
+        children.fail(children.GONE, problem.message)
     except errors.Unsupported as problem:
-        _fail(UNSUPPORTED, problem.message)
+        children.fail(children.UNSUPPORTED, problem.message)
     os.write(1, json.dumps(document, indent=1).encode())
     return 0
 
@@ -96,8 +87,8 @@ def _document(request: Request) -> dict[str, object]:
         )
     layout = v8_metadata.of_process(request.pid)
     memory = os.open(f"/proc/{request.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
-    if _ticks(request.pid) != request.started_ticks:
-        raise errors.NotReachable("the pid was used again")
+    if not procfs.is_same(request.pid, request.started):
+        raise errors.NotReachable("it has ended")
     gc.disable()  # a collection here would make the stop longer
     look = None
     for attempt in range(_ATTEMPTS):
@@ -218,13 +209,3 @@ def _ground(pid: int, pointer: int) -> v8_frames.Ground:
         executable=[span for span, rights, _ in spans if rights[2:3] == b"x"],
         generated=[span for span, rights, name in spans if rights[2:3] == b"x" and not name.startswith(b"/")],
     )
-
-
-def _ticks(pid: int) -> str | None:
-    content = procfs.read(f"/proc/{pid}/stat")
-    return None if isinstance(content, samples.Missing) else content.rpartition(b")")[2].split()[19].decode()
-
-
-def _fail(code: str, words: str) -> NoReturn:
-    os.write(2, f"{code} {words}\n".encode(errors="replace"))
-    sys.exit(1)

@@ -9,12 +9,19 @@ import dataclasses
 import datetime as dt
 import json
 import re
-import signal
 from typing import Any
 
 from lastack import errors
-from lastack.executors.thread_dump import forks, gates, kernel_view, pauses, runtimes, stacks, v8_child
-from lastack.kernel import procfs
+from lastack.executors.thread_dump import (
+    children,
+    gates,
+    kernel_view,
+    pauses,
+    runtimes,
+    stacks,
+    stopping,
+    v8_child,
+)
 
 WITHIN = dt.timedelta(seconds=10)
 
@@ -30,72 +37,44 @@ _UNTELLING = re.compile(r"^(?:index|main)\.[cm]?[jt]s$")
 _LOOPS = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2", "io_uring_enter"})
 
 
-class Looking:
-    """One dump that is being taken; close() ends it early."""
+def begin(pid: int, runtime: str, max_pause: dt.timedelta, now: dt.timedelta) -> stopping.Stopping:
+    """Start one dump; `now` is the steady clock. Raises WorldError, and nothing was done, where that would do harm."""
+    seen = gates.look(pid)
+    gates.must_run(seen)
+    gates.must_not_be_traced(seen)
+    gates.must_be_grown(seen, now, "still loads its program")
+    footing = pauses.footing(pid)
+    request = v8_child.Request(pid, runtime, seen.facts.started, max_pause.total_seconds())
 
-    def __init__(self, pid: int, runtime: str, max_pause: dt.timedelta, now: dt.timedelta) -> None:
-        """Begin; `now` is the steady clock. Raises WorldError, and nothing was done, where it should be left alone."""
-        seen = gates.look(pid)
-        gates.must_run(seen)
-        gates.must_not_be_traced(seen)
-        gates.must_be_grown(seen, now, "still loads its program")
-        self._pid = pid
-        self._max_pause = max_pause
-        self._footing = pauses.footing(pid)
-        self._left = WITHIN
-        request = v8_child.Request(pid, runtime, seen.started_ticks, max_pause.total_seconds())
-        self._child = forks.Child(lambda: v8_child.read(request))
-        self._whole = False
-
-    def wait(self, within: dt.timedelta) -> bytes | None:
-        """The stack as JSON, or None when it is not there `within` this time: call again.
-
-        Raises NotPermitted, NotReachable or Unsupported with the reason.
-        """
-        status = self._child.wait(min(within, self._left))
-        if status is None:
-            self._left -= within
-            if self._left > dt.timedelta(0):
+    def failure(code: str, words: str) -> errors.WorldError | None:
+        match code:
+            case children.CLOSED:
+                return errors.NotPermitted(
+                    f"not permitted to read the JavaScript stacks of process {pid}: {words}", fix=_RIGHTS
+                )
+            case children.UNSUPPORTED:
+                return errors.Unsupported(words, fix=runtimes.NODE_BY_HAND)
+            case _:
                 return None
-            self.close()
-            raise errors.NotReachable(f"the JavaScript of process {self._pid} was not there in time")
-        self._whole = status >= 0
-        if status == 0:
-            return self._child.output()
-        said = self._child.said()
-        self.close()
-        raise self._failure(status, said)
 
-    def close(self) -> None:
-        """End it; the process runs on as before. Raises NotReachable where it does not."""
-        self._child.close()
-        if not self._whole:
-            self._whole = True
-            pauses.await_as_found(self._footing)
-
-    def _failure(self, status: int, said: str) -> errors.WorldError:
-        if status == -signal.SIGALRM:
-            return errors.NotReachable(
-                f"the main thread of process {self._pid} would have been stopped longer than "
-                f"{self._max_pause.total_seconds() * 1000:g} ms (maxPause); the stop was ended, and it runs on",
-                fix="raise maxPause, or look when the machine is less busy",
-            )
-        code, _, words = said.strip().partition(" ")
-        if code == v8_child.GONE or procfs.is_gone(self._pid):
-            return errors.NotReachable(f"process {self._pid} has ended: {words}")
-        if code == v8_child.CLOSED:
-            return errors.NotPermitted(
-                f"not permitted to read the JavaScript of process {self._pid}: {words}", fix=_RIGHTS
-            )
-        if code == v8_child.UNSUPPORTED:
-            return errors.Unsupported(words, fix=runtimes.NODE_BY_HAND)
-        return errors.NotReachable(
-            f"the JavaScript of process {self._pid} could not be read: {words[:200] or f'status {status}'}"
+    return stopping.Stopping(
+        stopping.Plan(
+            pid=pid,
+            what="the JavaScript stacks",
+            whose="the main thread",
+            work=lambda: v8_child.read(request),
+            within=WITHIN,
+            max_pause=max_pause,
+            # It is seized, without a signal: there is none to take back.
+            mend=lambda: pauses.await_as_found(footing),
+            mends_always=False,
+            failure=failure,
         )
+    )
 
 
 def read(raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
-    """The threads in the JSON of a Looking: the main one with its JavaScript. Raises Unsupported for anything else."""
+    """The threads in the JSON of `begin`: the main one with its JavaScript. Raises Unsupported for anything else."""
     seen = kernel_view.read(raw, pid=pid, parent=parent, command=command, at=at)
     try:
         content = json.loads(raw)
