@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,14 +34,20 @@ class Ground:
         return ["nsenter", "--target", str(self.pid), "--net", "--", *command]
 
     def start(self, *command: str, name: str) -> subprocess.Popen[str]:
-        """A process in the namespace; its output is in a file, it is killed at the end."""
+        """A process in the namespace; its output is in a file. It is killed at the end, and all that it started."""
         said = (self.folder / f"{name}.log").open("w")
         process = subprocess.Popen(
-            self.inside(*command), stdout=said, stderr=subprocess.STDOUT, text=True, cwd=HERE / "servers"
+            self.inside(*command),
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=HERE / "servers",
+            start_new_session=True,
         )
         self.stack.callback(said.close)
         self.stack.callback(process.wait)
-        self.stack.callback(process.kill)
+        # A worker that is blocked in its handler would outlive its master.
+        self.stack.callback(_kill_group, process.pid)
         return process
 
     def said(self, name: str) -> str:
@@ -79,6 +86,11 @@ class Ground:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 @contextlib.contextmanager
