@@ -177,8 +177,10 @@ def test_also_without_the_names_that_the_kernel_gives() -> None:
     assert 0 == len(found)
 
 
-def test_what_died_in_another_namespace_belongs_to_that() -> None:
+@pytest.mark.parametrize("option", [71, 0x7FFF], ids=["by its cookie", "before kernel 5.14"])
+def test_what_died_in_another_namespace_belongs_to_that(monkeypatch: pytest.MonkeyPatch, option: int) -> None:
     """Its ports mean other listeners there."""
+    monkeypatch.setattr(dead_sockets, "_SO_NETNS_COOKIE", option)
 
     def work() -> list[socket_tables.SocketRow]:
         with contextlib.ExitStack() as stack:

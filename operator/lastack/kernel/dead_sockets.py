@@ -24,6 +24,8 @@ _RECEIVE_SPACE = 96
 """tcpi_rcv_space: 0 until a connection is established. What was refused has no ages either."""
 # asm-generic/socket.h; Python 3.11 has no names for them.
 _SO_PEERNAME, _SO_COOKIE, _SO_NETNS_COOKIE = 28, 57, 71
+# linux/sockios.h: opens the network namespace of a socket.
+_SIOCGSKNS = 0x894C
 # The kernel wants exactly the size of an address; its length says which one it is.
 _ADDRESS_BYTES: Mapping[int, int] = {socket.AF_INET: 16, socket.AF_INET6: 28}
 
@@ -73,7 +75,7 @@ def _may_be_tcp(pid: int, descriptor: int) -> bool:
     return name.rstrip(b"\0") in _TCP_NAMES
 
 
-def _examined(handle: int, descriptor: int, own: bytes | None) -> socket_tables.SocketRow | None:
+def _examined(handle: int, descriptor: int, own: bytes | int | None) -> socket_tables.SocketRow | None:
     """The row of a dead socket. Raises OSError where the process may not be traced."""
     try:
         duplicate = linux.pidfd_getfd(handle, descriptor)
@@ -90,7 +92,7 @@ def _examined(handle: int, descriptor: int, own: bytes | None) -> socket_tables.
         return _row(asked, own)
 
 
-def _row(asked: socket.socket, own: bytes | None) -> socket_tables.SocketRow | None:
+def _row(asked: socket.socket, own: bytes | int | None) -> socket_tables.SocketRow | None:
     size = _ADDRESS_BYTES.get(asked.family)
     if size is None or asked.type != socket.SOCK_STREAM or asked.proto != socket.IPPROTO_TCP:
         return None
@@ -138,14 +140,25 @@ def _plain(address: str) -> str:
     return address.partition("%")[0].removeprefix("::ffff:") if "." in address else address.partition("%")[0]
 
 
-def _own_namespace() -> bytes | None:
+def _own_namespace() -> bytes | int | None:
     with socket.socket(socket.AF_UNIX) as own:
         return _namespace(own)
 
 
-def _namespace(asked: socket.socket) -> bytes | None:
-    """A name of the socket's network namespace; None before kernel 5.14, where all count as one."""
+def _namespace(asked: socket.socket) -> bytes | int | None:
+    """A name of the socket's network namespace: its cookie, before kernel 5.14 its inode.
+
+    None, and all count as one, where the kernel does not tell: the inode takes CAP_NET_ADMIN there.
+    """
     try:
         return asked.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8)
     except OSError:
+        pass
+    try:
+        opened = fcntl.ioctl(asked, _SIOCGSKNS)
+    except OSError:
         return None
+    try:
+        return os.fstat(opened).st_ino
+    finally:
+        os.close(opened)
