@@ -16,7 +16,7 @@ import pytest
 from lastack import errors, quantities
 from lastack.engine import actions, outcomes, samples, stuck_sockets
 from lastack.executors import socket_choices, socket_destroys
-from lastack.kernel import blocked_calls, descriptors, netns
+from lastack.kernel import blocked_calls, descriptors, netns, sock_destroy
 from lastack.policy import valid, vocabulary
 from tests import waiting
 from tests.executors import worlds
@@ -306,13 +306,20 @@ def test_stuck_threads_go_on_and_other_connections_stay(silent: Silent) -> None:
     assert "3 of 3 connections are gone" in after.text
 
 
-def test_a_connection_that_the_kernel_does_not_find_is_not_called_gone(silent: Silent) -> None:
-    """It is bound to a device, by which the kernel looks it up: said, and it stands as before."""
-    step = worlds.step_of(batch(silent.bound, sockets=silent.bound.stuck()))
-    found = worlds.carried(destroyer(silent.bound), step)
+def test_a_connection_that_is_bound_to_a_device_is_destroyed_and_one_that_is_not_found_not_called_gone(
+    silent: Silent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel looks a socket up by its device, too; what it does not find is said, and stands as before."""
+    work = batch(silent.bound, sockets=silent.bound.stuck())
+    with monkeypatch.context() as patched:
+        patched.setattr(sock_destroy, "destroy", lambda *_: (False,))
+        found = worlds.carried(destroyer(silent.bound), worlds.step_of(work))
     assert isinstance(found, outcomes.Failed), found
     assert (False, True) == (found.happened, "does not find it by its addresses" in found.text)
     assert ["ESTAB"] * 2 * WORKERS == silent.bound.states(7000)
+    found = worlds.carried(destroyer(silent.bound), worlds.step_of(work))
+    assert isinstance(found, outcomes.Succeeded), found
+    assert ["ConnectionAbortedError"] * WORKERS == [silent.bound.said() for _ in range(WORKERS)]
 
 
 def test_the_pace_is_kept(silent: Silent) -> None:

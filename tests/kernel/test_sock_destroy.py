@@ -58,6 +58,20 @@ def test_a_connection_named_by_its_cookie_goes_and_its_reader_is_told(
     assert ((True,), (False,), "ConnectionAbortedError") == namespaces.alone(work)
 
 
+def test_a_connection_that_is_bound_to_a_device_is_found_by_it() -> None:
+    """As those of a VRF are: the dump tells the device, and without it the kernel finds nothing."""
+
+    def work() -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+            client.connect(server.getsockname())
+            name = named(client.getsockname()[1])
+            without = sock_destroy.destroy(HERE, netns.own(), [dataclasses.replace(name, interface=0)])
+            return without, sock_destroy.destroy(HERE, netns.own(), [name])
+
+    assert ((False,), (True,)) == namespaces.alone(work)
+
+
 def test_another_connection_with_the_same_addresses_stays() -> None:
     """The kernel ignores states: only the cookie says which connection is meant."""
 
@@ -76,7 +90,7 @@ def test_another_connection_with_the_same_addresses_stays() -> None:
 def test_in_another_namespace_than_expected_nothing_is_done() -> None:
     """The thread that stands there compares before it asks."""
     somewhere = dataclasses.replace(netns.own(), inode=1)
-    nobody = sock_destroy.Named(2, 1, 1, bytes(16), bytes(16), 1)
+    nobody = sock_destroy.Named(2, 1, 1, bytes(16), bytes(16), 0, 1)
     with pytest.raises(errors.NotReachable, match="no socket was destroyed"):
         sock_destroy.destroy(HERE, somewhere, [nobody])
 

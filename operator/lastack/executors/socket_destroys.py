@@ -149,10 +149,7 @@ class SocketDestroyer:
         elif sock_destroy.destroy(netns.path_of(work.pid), batch.namespace, (choice.named,)) == (True,):
             batch.destroyed.append(choice)
         elif _remaining(work, (choice,)):
-            # A socket that is bound to a device, as with a VRF, is looked up by that device, which no dump tells us.
-            batch.kept.append(
-                f"{choice.peer}: the kernel does not find it by its addresses (bound to a device?)"
-            )
+            batch.kept.append(f"{choice.peer}: the kernel does not find it by its addresses")
         else:
             batch.kept.append(f"{choice.peer}: the connection is gone")
         batch.left.pop(0)

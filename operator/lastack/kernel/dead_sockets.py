@@ -118,6 +118,7 @@ def _row(asked: socket.socket, own: bytes | int | None) -> socket_tables.SocketR
         wqueue=0,
         inode=os.fstat(asked.fileno()).st_ino,
         uid=0,
+        interface=0,
         cookie=cookie,
         timer=inet_diag.Timer.NONE,
         expires_ms=0,

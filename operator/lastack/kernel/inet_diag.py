@@ -22,7 +22,7 @@ _TCP = 6
 # struct inet_diag_msg after the 16 bytes of the netlink header.
 FAMILY, STATE, TIMER = 16, 17, 18
 LOCAL_PORT, PEER_PORT, LOCAL_ADDRESS, PEER_ADDRESS = 20, 22, 24, 40
-COOKIE, EXPIRES, RQUEUE, WQUEUE, UID, INODE = 60, 68, 72, 76, 80, 84
+INTERFACE, COOKIE, EXPIRES, RQUEUE, WQUEUE, UID, INODE = 56, 60, 68, 72, 76, 80, 84
 ATTRIBUTES = 88
 
 # tcp_info, counted from its own start; last_ack_sent (48) is never filled by the kernel.

@@ -31,13 +31,17 @@ _EVERY_STATE = 0xFFFFFFFF
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Named:
-    """One socket as a request names it: the family as in its row, 16 raw address bytes each, the cookie."""
+    """One socket as a request names it: the family as in its row, 16 raw address bytes each, the cookie.
+
+    `interface` is the device that it is bound to, 0 for none: by another one the kernel does not find it.
+    """
 
     family: int
     local_port: int
     peer_port: int
     local_address: bytes
     peer_address: bytes
+    interface: int
     cookie: int
 
 
@@ -50,6 +54,7 @@ def name(table: socket_tables.SocketTable, index: int) -> Named:
         peer_port=table.peer_ports[index],
         local_address=bytes(table.local_addresses[span]),
         peer_address=bytes(table.peer_addresses[span]),
+        interface=table.interfaces[index],
         cookie=table.cookies[index],
     )
 
@@ -104,7 +109,7 @@ def request(which: Named) -> bytes:
         + _PORTS.pack(which.local_port, which.peer_port)
         + which.local_address
         + which.peer_address
-        + _INTERFACE_AND_COOKIE.pack(0, low, high)
+        + _INTERFACE_AND_COOKIE.pack(which.interface, low, high)
     )
 
 

@@ -61,6 +61,8 @@ class SocketRow:
     inode: int
     """0: no process owns it (not accepted yet)."""
     uid: int
+    interface: int
+    """Index of the device that it is bound to (SO_BINDTODEVICE, a VRF), 0 for none: SOCK_DESTROY needs it."""
     cookie: int
     """Unique for the life of the socket, per network namespace."""
     timer: int
@@ -97,6 +99,7 @@ class SocketTable:
     wqueues: "array.array[int]" = dataclasses.field(default_factory=lambda: array.array("I"))
     uids: "array.array[int]" = dataclasses.field(default_factory=lambda: array.array("I"))
     inodes: "array.array[int]" = dataclasses.field(default_factory=lambda: array.array("I"))
+    interfaces: "array.array[int]" = dataclasses.field(default_factory=lambda: array.array("I"))
     last_data_sent_ms: OptionalColumn = dataclasses.field(default_factory=lambda: _optional("I"))
     last_data_recv_ms: OptionalColumn = dataclasses.field(default_factory=lambda: _optional("I"))
     last_ack_recv_ms: OptionalColumn = dataclasses.field(default_factory=lambda: _optional("I"))
@@ -126,6 +129,7 @@ class SocketTable:
             wqueue=self.wqueues[index],
             inode=self.inodes[index],
             uid=self.uids[index],
+            interface=self.interfaces[index],
             cookie=self.cookies[index],
             timer=self.timers[index],
             expires_ms=self.expires_ms[index],
@@ -153,10 +157,20 @@ class SocketTable:
 
     def add(self, row: SocketRow) -> None:
         """Add one row that came from elsewhere than a dump."""
-        for name in ("state", "timer", "rqueue", "wqueue", "inode", "uid", "local_port", "peer_port"):
+        for name in (
+            "state",
+            "timer",
+            "rqueue",
+            "wqueue",
+            "inode",
+            "uid",
+            "interface",
+            "local_port",
+            "peer_port",
+            "cookie",
+        ):
             getattr(self, f"{name}s").append(getattr(row, name))
         self.families.append(row.family)
-        self.cookies.append(row.cookie)
         self.expires_ms.append(row.expires_ms)
         self.local_addresses += _address_bytes(row.family, row.local_address)
         self.peer_addresses += _address_bytes(row.family, row.peer_address)
@@ -192,6 +206,7 @@ class SocketTable:
             (self.wqueues, inet_diag.WQUEUE),
             (self.uids, inet_diag.UID),
             (self.inodes, inet_diag.INODE),
+            (self.interfaces, inet_diag.INTERFACE),
         ):
             column.frombytes(_gather(block, offset, 4))
 
