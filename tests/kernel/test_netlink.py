@@ -178,6 +178,15 @@ def test_notices_a_datagram_that_does_not_fit(ends: tuple[netlink.DumpSocket, so
         dump(reader)
 
 
+def test_an_empty_datagram_is_no_end(ends: tuple[netlink.DumpSocket, socket.socket]) -> None:
+    """Nothing where something has to be is an error, not a dump that goes on for ever."""
+    reader, kernel = ends
+    kernel.send(messages.row())
+    kernel.shutdown(socket.SHUT_WR)
+    with pytest.raises(errors.KernelReplyError, match="datagram of 0 bytes"):
+        dump(reader)
+
+
 def test_rows_of_an_abandoned_dump_are_not_taken_for_the_next(
     ends: tuple[netlink.DumpSocket, socket.socket],
 ) -> None:

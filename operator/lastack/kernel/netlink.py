@@ -35,7 +35,6 @@ BUFFER_BYTES = _GATHERED_BYTES + 2 * _DATAGRAM_BYTES
 # before anything else is asked, so that a number of its own would tell nothing more.
 SEQUENCE = 1
 _DRAIN_DATAGRAMS = 100_000
-_NOTHING = bytearray()
 _WHOLE_LENGTH = int(socket.MSG_TRUNC)
 
 
@@ -320,7 +319,7 @@ class DumpSocket:
             except OSError as problem:
                 raise _not_received(problem) from problem
             found = _row_stride(buffer, filled, size, expected)
-            waiting = _NOTHING
+            waiting = None
             if found and (found == stride or not filled):
                 stride = found
                 sizes.append(size)
@@ -339,7 +338,7 @@ class DumpSocket:
                     yield from blocks
                 sizes.clear()
                 filled = 0
-            if waiting and not done and not (done := _is_end(waiting)):
+            if waiting is not None and not done and not (done := _is_end(waiting)):
                 blocks, done = split(waiting, size, expected)
                 self._unfinished = not done
                 yield from blocks
