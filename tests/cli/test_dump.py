@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,6 +53,46 @@ def test_the_text_names_the_stuck_threads_within_80_columns(stalled: int) -> Non
     assert done.stdout.startswith("4 of 4 worker threads stand in stall_with_a_name")
     assert [] == [line for line in done.stdout.splitlines() if len(line) > 80]
     assert done.stdout.replace("\n", "").isprintable()
+
+
+WAITING_FOR_CLIENTS = """
+import socket, threading, time
+server = socket.create_server(("127.0.0.1", 0))
+def read_request(connection):
+    connection.settimeout(600)
+    return connection.recv(100)
+def work():
+    while True:
+        connection, _ = server.accept()
+        read_request(connection)
+for number in range(2):
+    threading.Thread(target=work, daemon=True).start()
+print(server.getsockname()[1], flush=True)
+threading.Event().wait()
+"""
+
+
+def test_workers_whose_clients_send_nothing_wait_for_them() -> None:
+    """As under overload, when the kernel dropped the request: a restart would not bring it (docs: diagnosis)."""
+    with contextlib.ExitStack() as stack:
+        process = stack.enter_context(
+            subprocess.Popen([sys.executable, "-c", WAITING_FOR_CLIENTS], stdout=subprocess.PIPE, text=True)
+        )
+        stack.callback(process.kill)
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        for _ in range(2):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        waiting.wait_until(
+            lambda: (
+                "reading from a client" in (done := dump(process.pid, "--count", 2)).stdout or done.stderr
+            ),
+            within=worlds.WITHIN,
+            what="both workers with a client each",
+        )
+        done = dump(process.pid, "--count", 2, "-o", "json")
+    found = json.loads(done.stdout)
+    assert (2, 2, "client") == (found["stuck"], found["of"], found["cause"]), found
 
 
 LONG = "stall_with_a_name_that_is_longer_than_anybody_would_like_it_to_be_on_a_small_terminal"
