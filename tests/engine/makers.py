@@ -60,10 +60,15 @@ def queued(
     )
 
 
-def close_waits(ages: Sequence[float] = (), *, unread: int = 0, first: int = 1) -> samples.CloseWaitRows:
-    """Accepted CLOSE_WAIT rows by age in seconds; the first `unread` of them have bytes that nobody read."""
+def close_waits(
+    ages: Sequence[float] = (), *, unread: int = 0, size: int = 1, first: int = 1
+) -> samples.CloseWaitRows:
+    """Accepted CLOSE_WAIT rows by age in seconds; the first `unread` of them have `size` bytes that nobody read.
+
+    One is the end of the stream alone.
+    """
     cookies = numbers(range(first, first + len(ages)))
-    sizes = numbers([1 if at < unread else 0 for at in range(len(ages))])
+    sizes = numbers([size if at < unread else 0 for at in range(len(ages))])
     columns = numbers([int(age * 1000) for age in ages])
     return samples.CloseWaitRows(cookies, cookies, sizes, columns, columns)
 

@@ -93,11 +93,13 @@ def test_who_finishes_what_it_has_accepted_is_at_work(
     assert expected == (finding.code, finding.severity, finding.confidence), claim
 
 
-def gulped(unread: int, *, drops: int = 50, limit: int = 128) -> list[samples.Look]:
+def gulped(
+    unread: int, *, drops: int = 50, limit: int = 128, age: float = 1.5, size: int = 1
+) -> list[samples.Look]:
     """A queue that overflowed and was taken at once; so many of those who were taken left before they were read."""
     rows = dict.fromkeys(range(limit + 1), 0.5)
     counters = {"ListenDrops": drops, "ListenOverflows": drops}
-    held = makers.close_waits([1.5] * (unread + 2), unread=unread)
+    held = makers.close_waits([age] * (unread + 2), unread=unread, size=size)
     return [
         look(0, waiting=queued(rows), limit=limit),
         look(5, waiting=queued({9000: 0.1}), limit=limit, drops=drops, counters=counters, held=held),
@@ -111,6 +113,15 @@ GULPS = [
     ("of a short queue ten", gulped(10, limit=16), (Code.OVERLOAD, Severity.CRITICAL, Confidence.MEDIUM)),
     ("and no fewer", gulped(9, limit=16), (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
     ("without drops nobody is refused", gulped(64, drops=0), WELL),
+    ("ten requests unread for two seconds are enough, however long the queue", gulped(10, age=2, size=59),
+     (Code.OVERLOAD, Severity.CRITICAL, Confidence.MEDIUM)),
+    ("nine are not", gulped(9, age=2, size=59), (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
+    ("nor ten that came just now", gulped(10, age=1.9, size=59),
+     (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
+    ("nor ten of which only the end is unread: their handlers have the request", gulped(10, age=2),
+     (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
+    ("they may have been read by the last look", [*gulped(10, age=2, size=59), look(6, limit=128, drops=60,
+     counters={"ListenDrops": 60, "ListenOverflows": 60})], (Code.OVERLOAD, Severity.CRITICAL, Confidence.MEDIUM)),
 ]  # fmt: skip
 
 

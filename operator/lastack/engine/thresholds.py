@@ -27,6 +27,10 @@ BEHIND_ROWS = 10
 the application does not keep up, though its queue drains. On four real servers whose only fault was a short backlog
 there were none to three."""
 
+BEHIND_AGE = dt.timedelta(seconds=2)
+"""Or so many whose request has stood unread since their client left that long ago, however long the queue is: who keeps
+up reads a request within milliseconds. An overloaded axum had 34 of them, up to 18 s old, and a queue of 128."""
+
 STEADY_LOOKS = 5
 """So many looks are not in step with bursts that come once a second; fewer may be, on a busy machine."""
 

@@ -11,6 +11,7 @@ from lastack.policy import vocabulary
 
 _Name = vocabulary.SignalName
 _Confidence = vocabulary.Confidence
+_BEHIND_MS = int(thresholds.BEHIND_AGE.total_seconds() * 1000)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,10 +70,18 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
 
 
 def _behind(window: samples.Window) -> int:
-    """Accepted rows at the last look whose clients left before anybody read them; 0 when they are but a few."""
-    listener = window.last.listener
-    rows = sum(size > 0 for size in listener.close_wait.unread)
-    return rows if rows >= max(thresholds.BEHIND_ROWS, listener.limit * thresholds.DRAINED_SHARE) else 0
+    """Accepted rows whose clients left before anybody read them, where most were seen; 0 when they are but a few."""
+    return max(map(_behind_at, window.looks))
+
+
+def _behind_at(look: samples.Look) -> int:
+    rows = look.listener.close_wait
+    unread = sum(size > 0 for size in rows.unread)
+    if unread >= max(thresholds.BEHIND_ROWS, look.listener.limit * thresholds.DRAINED_SHARE):
+        return unread
+    # The end of the stream counts as a byte: more is a request, which a stuck handler would have read.
+    old = sum(size > 1 and age >= _BEHIND_MS for size, age in zip(rows.unread, rows.ages_ms, strict=True))
+    return old if old >= thresholds.BEHIND_ROWS else 0
 
 
 def _waiting(window: samples.Window, signs: _Signs, age: float | None) -> str:
