@@ -158,7 +158,9 @@ def test_an_endless_loop_that_is_cut_is_named(
     """With G1 the same loop has safepoints: the function is told."""
     with asker.unharmed(patient, beats):
         told = asker.ask(patient.pid)
-    assert told.text.startswith("1 of 1 worker threads stands in Target.spin (Target.java:"), told.text
+    # In one dump the thread that beats may be met at work as well: then either is named.
+    assert told.text.startswith("1 of 1 worker threads stands in Target."), told.text
+    assert "Target.spin (Target.java:" in told.summary
     assert isinstance(told.outcome, outcomes.Succeeded)
     assert "cpu" == told.outcome.facts["cause"]
 
