@@ -94,10 +94,10 @@ def test_who_finishes_what_it_has_accepted_is_at_work(
 
 
 def gulped(
-    unread: int, *, drops: int = 50, limit: int = 128, age: float = 1.5, size: int = 1
+    unread: int, *, drops: int = 50, limit: int = 128, age: float = 1.5, size: int = 1, waited: float = 0.5
 ) -> list[samples.Look]:
     """A queue that overflowed and was taken at once; so many of those who were taken left before they were read."""
-    rows = dict.fromkeys(range(limit + 1), 0.5)
+    rows = dict.fromkeys(range(limit + 1), waited)
     counters = {"ListenDrops": drops, "ListenOverflows": drops}
     held = makers.close_waits([age] * (unread + 2), unread=unread, size=size)
     return [
@@ -120,6 +120,12 @@ GULPS = [
      (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
     ("nor ten of which only the end is unread: their handlers have the request", gulped(10, age=2),
      (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
+    ("somebody waited for two seconds in a queue that overflows: it is not too short", gulped(0, waited=2),
+     (Code.OVERLOAD, Severity.CRITICAL, Confidence.MEDIUM)),
+    ("not for less", gulped(0, waited=1.9), (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
+    ("nor in one that does not overflow", gulped(0, waited=2, drops=0), WELL),
+    ("who is behind and lets somebody wait is overloaded before the queue is full", gulped(64, drops=0, waited=2),
+     (Code.OVERLOAD, Severity.WARNING, Confidence.MEDIUM)),
     ("they may have been read by the last look", [*gulped(10, age=2, size=59), look(6, limit=128, drops=60,
      counters={"ListenDrops": 60, "ListenOverflows": 60})], (Code.OVERLOAD, Severity.CRITICAL, Confidence.MEDIUM)),
 ]  # fmt: skip
@@ -143,6 +149,20 @@ def test_overload_in_gulps_says_so() -> None:
     texts = [piece.text for piece in finding.evidence]
     assert "accept queue between 1 and 129 of 128: it is emptied in gulps" in texts
     assert "64 connections were accepted and lost their clients before anybody read them" in texts
+
+
+def test_overload_says_how_long_somebody_waited() -> None:
+    """What was taken in the gulp has not lost its clients yet."""
+    finding = diagnoses.diagnose(window(*gulped(0, waited=4.4)))
+    assert finding.summary.endswith(
+        "the queue overflows between gulps, for which the first waited for up to 4 s"
+    )
+
+
+def test_overload_before_the_queue_is_full_says_that_it_fills() -> None:
+    """Nothing was dropped yet."""
+    finding = diagnoses.diagnose(window(*gulped(64, drops=0, waited=3)))
+    assert "the queue fills between gulps, and 64 that were taken" in finding.summary
 
 
 def test_overload_in_batches_says_so() -> None:

@@ -62,6 +62,12 @@ def progresses(window: samples.Window, measured: findings.Signals) -> bool:
     return progress > 0
 
 
+def oldest_head(window: samples.Window) -> float:
+    """The largest age of the head of the queue that was seen, in seconds; 0 where none was."""
+    ages = [signals.known(signals.head_age(look.listener)) for look in window.looks]
+    return max((age for age in ages if age is not None), default=0.0)
+
+
 def youngest_head(window: samples.Window) -> float | None:
     """The smallest age of the head of the queue over all looks, in seconds; None where a look could not tell."""
     ages = [signals.known(signals.head_age(look.listener)) for look in window.looks]

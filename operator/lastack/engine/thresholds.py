@@ -28,8 +28,9 @@ the application does not keep up, though its queue drains. On four real servers 
 there were none to three."""
 
 BEHIND_AGE = dt.timedelta(seconds=2)
-"""Or so many whose request has stood unread since their client left that long ago, however long the queue is: who keeps
-up reads a request within milliseconds. An overloaded axum had 34 of them, up to 18 s old, and a queue of 128."""
+"""Or so many whose request has stood unread since their client left that long ago, or somebody waits that long in a
+queue that overflows: who keeps up takes and reads everybody within a fraction of that. Of an overloaded axum 34 were
+unread for up to 18 s, or the first of its queue of 128 waited for seconds until all were taken in one gulp."""
 
 STEADY_LOOKS = 5
 """So many looks are not in step with bursts that come once a second; fewer may be, on a busy machine."""

@@ -22,6 +22,8 @@ class _Signs:
     old: bool
     dropping: bool
     behind: int
+    waited: float | None
+    """Seconds that somebody waited in a queue that overflows, when they are too many for one that is but short."""
 
 
 def match(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
@@ -29,7 +31,8 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
 
     It works when somebody is taken, or somebody who had been taken is finished: event loops accept in batches. One
     in a window is no recovery: gunicorn kills a stuck worker every 30 s, and the next takes one more. A queue that
-    overflows and drains in gulps is overload, too, while those who were taken lose their clients unread.
+    overflows and drains in gulps is overload, too, while those who were taken lose their clients unread, or somebody
+    waited for it longer than in a queue that is but short.
     """
     taken = queues.progresses(window, measured)
     if not taken and not close_waits.finished(window):
@@ -37,14 +40,16 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
     smallest = queues.shallowest(window)
     dropping = evidence.is_dropping(measured)
     age = queues.youngest_head(window)
+    waited = _waited(window)
     signs = _Signs(
         long=_lasts(window, dropping=dropping)
         and smallest >= max(1, window.last.listener.limit * thresholds.DRAINED_SHARE),
         old=age is not None and age >= thresholds.STALL_HEAD_AGE.total_seconds(),
         dropping=dropping,
-        behind=_behind(window) if dropping else 0,
+        behind=_behind(window) if dropping or waited is not None else 0,
+        waited=waited if dropping else None,
     )
-    if not signs.long and not signs.old and not signs.behind:
+    if not signs.long and not signs.old and not signs.behind and signs.waited is None:
         return None
     works = (
         "it goes on accepting"
@@ -84,12 +89,18 @@ def _behind_at(look: samples.Look) -> int:
     return old if old >= thresholds.BEHIND_ROWS else 0
 
 
+def _waited(window: samples.Window) -> float | None:
+    seconds = queues.oldest_head(window)
+    return seconds if seconds >= thresholds.BEHIND_AGE.total_seconds() else None
+
+
 def _waiting(window: samples.Window, signs: _Signs, age: float | None) -> str:
     """Who waits, in words."""
     if not signs.long and not signs.old:
-        return (
-            f"the queue overflows between gulps, and {signs.behind} that were taken lost their clients unread"
-        )
+        if signs.behind:
+            does = "overflows" if signs.dropping else "fills"
+            return f"the queue {does} between gulps, and {signs.behind} that were taken lost their clients unread"
+        return f"the queue overflows between gulps, for which the first waited for up to {signs.waited:.0f} s"
     smallest, limit = queues.shallowest(window), window.last.listener.limit
     waited = f", the first always for {age:.0f} s or longer" if signs.old else ""
     return f"{smallest} or more of {limit} wait all the time{waited}"
