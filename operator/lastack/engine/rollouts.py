@@ -31,20 +31,20 @@ def replace(draft: drafts.Draft, stage: valid.Stage, action: valid.RollingRestar
             return rung
     holding = _held_in_common(draft, stage)
     meant = rungs.applicable(draft, stage)
-    todo = [
+    candidates = [
         (member, judged)
         for member, judged in meant.members
         if member.name not in holding
         and not _was_tried(draft, stage, member)
         and not _in_vain(draft, stage, judged)
     ]
-    for member, judged in todo:
+    for member, judged in candidates:
         spent = _spent(draft, stage, member, judged)
         if spent is not None:
             return rungs.Rung(rungs.Standing.FAILED, spent)
     # What holds one member need not hold the next: a young leak must not keep a stalled server waiting.
     held = list(meant.waiting)
-    for member, _ in todo:
+    for member, _ in candidates:
         refusal = _begin(draft, stage, action, member)
         if refusal is None:
             return rungs.Rung(rungs.Standing.WORKING, f"{member.name} is being replaced")

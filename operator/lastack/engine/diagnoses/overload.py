@@ -32,7 +32,7 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
     It works when somebody is taken, or somebody who had been taken is finished: event loops accept in batches. One
     in a window is no recovery: gunicorn kills a stuck worker every 30 s, and the next takes one more. A queue that
     overflows and drains in gulps is overload, too, while those who were taken lose their clients unread, or somebody
-    waited for it longer than in a queue that is but short.
+    waited for it longer than in a queue that is but short; and before it is full, where both are seen.
     """
     taken = queues.progresses(window, measured)
     if not taken and not close_waits.finished(window):
