@@ -34,6 +34,8 @@ def main(words: Sequence[str] | None = None) -> int:
             _say(f"{cell.name:35} ripens {cell.ripens_seconds:5.0f} s  {cell.condition.story}")
         return 0
     rows: list[dict[str, Any]] = []
+    for cell in cells:
+        _case_of(cell).unlink(missing_ok=True)
     try:
         with interruptions.raised(), tempfile.TemporaryDirectory(prefix="corpus-") as folder:
             _run(arguments, cells, pathlib.Path(folder), rows)
@@ -70,7 +72,12 @@ def _run(
             _tell(_line(outcome))
             if outcome.verdict.faults or outcome.void:
                 _WRONG.mkdir(parents=True, exist_ok=True)
-                (_WRONG / f"{outcome.cell.name}.txt").write_text(outcome.case(), encoding="utf-8")
+                _case_of(outcome.cell).write_text(outcome.case(), encoding="utf-8")
+
+
+def _case_of(cell: shapes.Cell) -> pathlib.Path:
+    """Where what a wrong verdict rested on is kept."""
+    return _WRONG / f"{cell.name}.txt"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,5 +1,6 @@
 """What the accept queue did over a window. Pure; called by the diagnoses that ask who waits and who is taken."""
 
+import datetime as dt
 import itertools
 
 from lastack.engine import findings, samples, signals
@@ -60,6 +61,21 @@ def progresses(window: samples.Window, measured: findings.Signals) -> bool:
     if isinstance(progress, samples.Missing):
         return not never_falls(window)
     return progress > 0
+
+
+def stood(window: samples.Window) -> dt.timedelta:
+    """How long somebody who waits at the last look was seen to wait, look after look.
+
+    Less than the age of the head, which also counts a handshake whose end came late.
+    """
+    last = window.last.listener.queued
+    if isinstance(last, samples.Missing):
+        return dt.timedelta(0)
+    for look in window.looks:
+        before = look.listener.queued
+        if not isinstance(before, samples.Missing) and not set(before.cookies).isdisjoint(last.cookies):
+            return window.last.at.steady - look.at.steady
+    return dt.timedelta(0)
 
 
 def oldest_head(window: samples.Window) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from lastack.engine import close_waits, dead_sockets, findings, queues, samples, signals, thresholds
+from lastack.engine.diagnoses import evidence
 from lastack.policy import vocabulary
 
 _Name = vocabulary.SignalName
@@ -18,26 +19,34 @@ def match_unknown(window: samples.Window, measured: findings.Signals) -> finding
 
 
 def _queue(window: samples.Window, measured: findings.Signals) -> findings.Finding | None:
-    """Somebody waits all the time, and nobody is seen to be taken."""
-    depths = queues.depths(window)
-    if queues.shallowest(window) < 1 or len(depths) < 2 or queues.progresses(window, measured):
+    """Somebody waits, and nobody is seen to be taken."""
+    if len(window.looks) < 2 or queues.progresses(window, measured):
         return None
+    waiting = queues.shallowest(window) >= 1
+    depth = window.last.listener.depth
     blind = [
         name
         for name in (_Name.ACCEPT_QUEUE_HEAD_AGE, _Name.ACCEPT_PROGRESS)
         if isinstance(measured[name], samples.Missing)
     ]
     if blind:
-        text = f"{depths[-1]} connections wait, and it cannot be told whether they are taken"
-        return _unknown(measured, tuple(blind), text)
-    if not signals.known(measured[_Name.LISTEN_DROP_RATE]):
+        text = f"{depth} connections wait, and it cannot be told whether they are taken"
+        return _unknown(measured, tuple(blind), text) if waiting else None
+    age = queues.oldest_head(window)
+    if waiting and signals.known(measured[_Name.LISTEN_DROP_RATE]):
+        return _unknown(
+            measured,
+            (_Name.ACCEPT_QUEUE_HEAD_AGE,),
+            f"the queue is overflowing and nothing was accepted yet; after {age:.0f} s it is too "
+            "early to tell a stall from a burst: look again",
+        )
+    if queues.stood(window) < thresholds.BEHIND_AGE:
         return None
-    age = signals.known(measured[_Name.ACCEPT_QUEUE_HEAD_AGE])
     return _unknown(
         measured,
         (_Name.ACCEPT_QUEUE_HEAD_AGE,),
-        f"the queue is overflowing and nothing was accepted yet; after {age:.0f} s it is too "
-        "early to tell a stall from a burst: look again",
+        f"{evidence.connections(depth)}, the first for {age:.0f} s, and none was taken: too early to tell a stall from "
+        "overload or a pause: look again",
     )
 
 
