@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from lastack import errors
-from lastack.kernel import inet_diag, listening, netlink, sock_diag, socket_tables
+from lastack.kernel import dump_sockets, inet_diag, listening, netlink, sock_diag, socket_tables
 from tests.kernel import messages, namespaces
 
 EXPECTED = netlink.Expected(messages.ROW_TYPE, inet_diag.ATTRIBUTES)
@@ -220,7 +220,7 @@ def test_a_question_that_failed_leaves_nothing_for_the_next() -> None:
     stale = messages.row(port=1, state=LISTEN)
     fresh = messages.row(port=2, state=LISTEN)
     requests = [netlink.request(messages.ROW_TYPE, b"", least_bytes=88)]
-    with netlink.DumpSocket(ours, timeout_seconds=5) as endpoint, theirs:
+    with dump_sockets.DumpSocket(ours, timeout_seconds=5) as endpoint, theirs:
         question = listening.Question(listening.Known())
         for datagram in (messages.error(errno.EIO, b""), stale):
             theirs.send(datagram)
@@ -244,7 +244,7 @@ def test_readers_that_share_a_buffer_do_not_mix_their_answers() -> None:
     """A buffer is a quarter of a megabyte: a hundred readers of one thread have one."""
 
     def work() -> list[list[int]]:
-        buffer = bytearray(netlink.BUFFER_BYTES)
+        buffer = bytearray(dump_sockets.BUFFER_BYTES)
         with (
             socket.create_server(("127.0.0.1", 8080)),
             sock_diag.SockDiag.open(buffer=buffer) as one,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lastack.kernel import netlink, rechecks, sock_diag
+from lastack.kernel import dump_sockets, rechecks, sock_diag
 from tests.kernel import namespaces
 
 PORT = 8080
@@ -154,7 +154,7 @@ def test_many_are_not_asked_after() -> None:
 def test_a_reply_that_is_not_understood_says_nothing(spoil: Callable[[bytes], bytes]) -> None:
     """Cut, doubled, of another kind: no listener is believed to be there."""
 
-    class Spoilt(netlink.DumpSocket):
+    class Spoilt(dump_sockets.DumpSocket):
         """A socket whose replies are spoilt on the way."""
 
         def reply(self) -> bytes:

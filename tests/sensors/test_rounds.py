@@ -15,7 +15,7 @@ import pytest
 
 from lastack import ports
 from lastack.engine import instants, samples
-from lastack.kernel import clocks, features, listening, netlink, netns
+from lastack.kernel import clocks, dump_sockets, features, listening, netns
 from lastack.sensors import budgets, kept_namespaces, namespace_index, rounds, sampler
 from tests import own_descriptors, waiting
 from tests.kernel import namespaces
@@ -190,7 +190,7 @@ def test_the_deepest_queue_between_two_whole_looks_is_kept() -> None:
     with tenants.tenant(*SERVING) as tenant, contextlib.ExitStack() as stack:
         space = netns.identify(netns.path_of(tenant.pid))
         kept = kept_namespaces.KeptNamespace.open(
-            space, tenant.pid, features.probe(), listening.Known(), bytearray(netlink.BUFFER_BYTES)
+            space, tenant.pid, features.probe(), listening.Known(), bytearray(dump_sockets.BUFFER_BYTES)
         )
         stack.callback(kept.close)
         eye, selection = given.eye(), ports.Selection(netns_pid=samples.Pid(tenant.pid))

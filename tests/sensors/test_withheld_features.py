@@ -125,10 +125,10 @@ def test_without_ages_the_sample_says_which_kernel_it_takes() -> None:
 
 AS_SOMEBODY = """
 import json, os, sys
-from lastack.kernel import inet_diag, netlink, sock_diag
+from lastack.kernel import dump_sockets, inet_diag, sock_diag
 if sys.argv[1] != "root":
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
-with netlink.DumpSocket.open() as endpoint:
+with dump_sockets.DumpSocket.open() as endpoint:
     asked = inet_diag.request(frozenset({inet_diag.State.CLOSE_WAIT}))
     strides = {block.stride for block in endpoint.dump(asked)}
 with sock_diag.SockDiag.open() as reader:

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable
 
 from lastack import errors
-from lastack.kernel import inet_diag, netlink, socket_tables
+from lastack.kernel import dump_sockets, inet_diag, netlink, socket_tables
 
 _LENGTH = struct.Struct("=I")
 _WORD = struct.Struct("=I")
@@ -110,7 +110,9 @@ class Question:
         self._replies: list[_Reply] = []
         self._answer: tuple[Listener, ...] = ()
 
-    def ask(self, endpoint: netlink.DumpSocket, requests: Iterable[netlink.Request]) -> tuple[Listener, ...]:
+    def ask(
+        self, endpoint: dump_sockets.DumpSocket, requests: Iterable[netlink.Request]
+    ) -> tuple[Listener, ...]:
         """The listeners by port, address and inode; the tuple of the time before when nothing has changed.
 
         There is one request for both address families, or one for each.

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Collection
 
 from lastack import errors
-from lastack.kernel import inet_diag, listening, netlink
+from lastack.kernel import dump_sockets, inet_diag, listening, netlink
 
 MOST = 8
 """Beyond so many listeners of one namespace a dump is cheaper, or as good."""
@@ -34,7 +34,7 @@ class Recheck:
         self._messages = b""
         self._before: list[bytes] = []
 
-    def is_unchanged(self, endpoint: netlink.DumpSocket, known: tuple[listening.Listener, ...]) -> bool:
+    def is_unchanged(self, endpoint: dump_sockets.DumpSocket, known: tuple[listening.Listener, ...]) -> bool:
         """Whether every one of them still listens and all that is told of it is the same.
 
         It says nothing about listeners that are new. False also where it cannot be told; for the same tuple it is then

@@ -19,7 +19,16 @@ from collections.abc import Set as AbstractSet
 from typing import Self
 
 from lastack import errors
-from lastack.kernel import bytecode, close_waits, inet_diag, listening, netlink, rechecks, socket_tables
+from lastack.kernel import (
+    bytecode,
+    close_waits,
+    dump_sockets,
+    inet_diag,
+    listening,
+    netlink,
+    rechecks,
+    socket_tables,
+)
 
 Offered = frozenset[inet_diag.Extension]
 
@@ -45,7 +54,7 @@ class SockDiag:
 
     def __init__(
         self,
-        endpoint: netlink.DumpSocket,
+        endpoint: dump_sockets.DumpSocket,
         *,
         offered: Offered = _EVERY_EXTENSION,
         one_walk: bool = True,
@@ -73,8 +82,8 @@ class SockDiag:
         known: listening.Known | None = None,
         buffer: bytearray | None = None,
     ) -> Self:
-        """A reader of the calling thread's namespace; `buffer` as netlink.DumpSocket has it."""
-        endpoint = netlink.DumpSocket.open(buffer=buffer)
+        """A reader of the calling thread's namespace; `buffer` as dump_sockets.DumpSocket has it."""
+        endpoint = dump_sockets.DumpSocket.open(buffer=buffer)
         return cls(endpoint, offered=offered, one_walk=one_walk, known=known)
 
     def __enter__(self) -> Self:

@@ -19,7 +19,7 @@ from typing import Self
 
 from lastack import errors, ports
 from lastack.engine import instants, samples
-from lastack.kernel import endings, features, listening, netlink, netns
+from lastack.kernel import dump_sockets, endings, features, listening, netns
 from lastack.sensors import budgets, kept_namespaces, namespace_index, places, processes, sampler
 
 _SHARE = 0.01
@@ -80,7 +80,7 @@ class Rounds:
         self._endings = endings.Endings(pidfd=offered.pidfd)
         self._processes = processes.ProcessReader(counted_descriptors=offered.counted_descriptors)
         self._known = listening.Known()
-        self._buffer = bytearray(netlink.BUFFER_BYTES)
+        self._buffer = bytearray(dump_sockets.BUFFER_BYTES)
         self._most_kept = _affordable() if most_kept is None else most_kept
         self._kept: dict[int, kept_namespaces.KeptNamespace] = {}
         # Those that could not be kept, or are one too many.
