@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from benchmarks import measuring
-from lastack.executors.thread_dump import py_spy
+from lastack.executors.thread_dump.cpython import py_spy
 
 _THREADS = (50, 500, 2_000)
 _MAX_PAUSE = dt.timedelta(milliseconds=500)

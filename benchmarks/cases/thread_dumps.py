@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from benchmarks import measuring
-from lastack.executors.thread_dump import groups, hotspot, hotspot_attach
+from lastack.executors.thread_dump import groups
+from lastack.executors.thread_dump.hotspot import answers, attach
 
 _SOURCE = measuring.ROOT / "tests" / "executors" / "jvm" / "Patient.java"
 _THREADS = (50, 500, 2_000)
@@ -107,7 +108,7 @@ def _one_size(pid: int, log: pathlib.Path, threads: int) -> list[measuring.Row]:
 def _reading(pid: int, threads: int) -> measuring.Row:
     raw = _ours(pid)
     before = time.process_time()
-    dump = hotspot.read(raw, pid=pid, parent=0, command="java", at=dt.datetime.now(dt.UTC))
+    dump = answers.read(raw, pid=pid, parent=0, command="java", at=dt.datetime.now(dt.UTC))
     groups.find([[dump]])
     spent = (time.process_time() - before) * 1000
     return measuring.Row(
@@ -116,10 +117,10 @@ def _reading(pid: int, threads: int) -> measuring.Row:
 
 
 def _ours(pid: int) -> bytes:
-    now = dt.timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME)) + hotspot_attach.YOUNG
-    asking = hotspot_attach.Asking(pid, now)
+    now = dt.timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME)) + attach.YOUNG
+    asking = attach.Asking(pid, now)
     try:
-        while (raw := asking.wait(hotspot_attach.WITHIN)) is None:
+        while (raw := asking.wait(attach.WITHIN)) is None:
             pass
     finally:
         asking.close()

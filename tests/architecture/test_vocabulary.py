@@ -15,7 +15,7 @@ MAY_CATCH_EVERYTHING = {
     "kernel.netns": "a thread hands everything to the thread that waits for it, to be raised there",
     "executors.works": "a worker's defect is logged and becomes the outcome of its step; the others go on",
     "executors.thread_dump.forks": "a child made by fork alone ends by _exit, whatever happened in it",
-    "executors.thread_dump.workers": "a thread tells whoever waits for it that it broke, as a child does",
+    "executors.thread_dump.hotspot.workers": "a thread tells whoever waits for it that it broke, as a child does",
     "bootstrap": "a record is derived from the ledger: a defect in its rendering is logged and stops no healing",
 }
 

@@ -16,14 +16,15 @@ import pytest
 
 from lastack.engine import instants, outcomes
 from lastack.executors import thread_dumps
-from lastack.executors.thread_dump import hotspot_attach, readers
+from lastack.executors.thread_dump import readers
+from lastack.executors.thread_dump.hotspot import attach
 from tests import targets, waiting
 from tests.executors import worlds
 
 RUNS = int(os.environ.get("DANGER_RUNS", "5"))
 MAX_PAUSE = dt.timedelta(milliseconds=500)
 NOISE = dt.timedelta(milliseconds=50)
-IN_TIME = hotspot_attach.WITHIN + dt.timedelta(seconds=5)
+IN_TIME = attach.WITHIN + dt.timedelta(seconds=5)
 
 each_run = pytest.mark.parametrize("run", range(RUNS))
 
@@ -31,7 +32,7 @@ each_run = pytest.mark.parametrize("run", range(RUNS))
 class LaterClock(worlds.RealClock):
     """The machine's clock, so much later: a process that just began is old enough for it."""
 
-    def __init__(self, by: dt.timedelta = hotspot_attach.YOUNG) -> None:
+    def __init__(self, by: dt.timedelta = attach.YOUNG) -> None:
         self._by = by
 
     def now(self) -> instants.Now:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from lastack.engine import outcomes
-from lastack.executors.thread_dump import hotspot_attach
+from lastack.executors.thread_dump.hotspot import attach
 from tests import targets, waiting
 from tests.dangers import asking
 from tests.executors import worlds
@@ -244,5 +244,5 @@ def test_five_thousand_threads(
     """All of them, within the time, and none of them stands still for longer than allowed."""
     with asker.unharmed(patient, beats):
         told = asker.ask(patient.pid)
-    assert told.took < hotspot_attach.WITHIN
+    assert told.took < attach.WITHIN
     assert told.text.startswith(f"{MANY} of {MANY} worker threads stand in Target.stall"), told.text

@@ -15,7 +15,7 @@ import pytest
 
 from lastack import errors
 from lastack.engine import outcomes
-from lastack.executors.thread_dump import hotspot_attach
+from lastack.executors.thread_dump.hotspot import attach
 from tests import targets, waiting
 from tests.dangers import asking
 from tests.executors import worlds
@@ -162,7 +162,7 @@ def library(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def refused(pid: int, within: dt.timedelta) -> str:
     """Why it gives no threads, asked for so long."""
-    asking_it = hotspot_attach.Asking(pid, asking.LaterClock().now().steady, within)
+    asking_it = attach.Asking(pid, asking.LaterClock().now().steady, within)
     try:
         with pytest.raises(errors.WorldError) as problem:
             answer_of(asking_it, within)
@@ -171,7 +171,7 @@ def refused(pid: int, within: dt.timedelta) -> str:
     return problem.value.message
 
 
-def answer_of(asking_it: hotspot_attach.Asking, within: dt.timedelta) -> bytes:
+def answer_of(asking_it: attach.Asking, within: dt.timedelta) -> bytes:
     """Wait for it."""
     while True:
         answer = asking_it.wait(within)

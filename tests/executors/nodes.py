@@ -12,7 +12,8 @@ from typing import IO
 
 import psutil
 
-from lastack.executors.thread_dump import groups, stacks, stopping, v8_stacks, waits
+from lastack.executors.thread_dump import groups, stacks, stopping, waits
+from lastack.executors.thread_dump.node import answers, reader
 from tests import waiting
 from tests.executors import worlds
 
@@ -76,14 +77,14 @@ def looked(pid: int, max_pause: dt.timedelta = PAUSE) -> stacks.ProcessDump:
             pass
     finally:
         looking.close()
-    dump = v8_stacks.read(raw, pid=pid, parent=0, command="node", at=AT)
+    dump = answers.read(raw, pid=pid, parent=0, command="node", at=AT)
     return waits.joined(dump)
 
 
 def begun(pid: int, max_pause: dt.timedelta = PAUSE) -> stopping.Stopping:
     """One that goes on."""
     later = worlds.RealClock().now().steady + dt.timedelta(seconds=5)
-    return v8_stacks.begin(pid, "Node.js", max_pause, later)
+    return reader.begin(pid, "Node.js", max_pause, later)
 
 
 def main_of(dump: stacks.ProcessDump) -> stacks.ThreadStack:

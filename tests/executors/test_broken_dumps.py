@@ -12,17 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastack import errors
-from lastack.executors.thread_dump import (
-    cpython,
-    go_profile,
-    groups,
-    hotspot,
-    kernel_view,
-    readers,
-    runtimes,
-    series,
-    stacks,
-)
+from lastack.executors.thread_dump import groups, kernel_view, readers, runtimes, series, stacks
+from lastack.executors.thread_dump.cpython import answers as cpython
+from lastack.executors.thread_dump.golang import answers as go_profile
+from lastack.executors.thread_dump.hotspot import answers as hotspot
 from lastack.policy import valid
 from tests import waiting
 from tests.executors import worlds

@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from lastack import errors
-from lastack.executors.thread_dump import delve, groups
+from lastack.executors.thread_dump import groups
+from lastack.executors.thread_dump.golang import delve
 from tests.executors import series_of, worlds
 from tests.executors.test_go import REQUESTS, build, stuck
 

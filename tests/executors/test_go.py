@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastack.executors.thread_dump import go_fetch, go_profile, groups, readers, series
+from lastack.executors.thread_dump import groups, readers, series
+from lastack.executors.thread_dump.golang import answers, fetching
 from lastack.policy import valid
 from tests import waiting
 from tests.executors import worlds
@@ -112,7 +113,7 @@ def test_the_stuck_handler_and_what_it_waits_for_are_named(
 def test_without_a_profile_the_kernel_is_asked(tmp_path: pathlib.Path) -> None:
     """Said with what would help; a SIGQUIT, which ends a Go program, is never sent."""
     with stuck(build(tmp_path, profiled=False), "/lock") as patient:
-        assert not go_fetch.serves_profiles(patient.pid)
+        assert not fetching.serves_profiles(patient.pid)
         taken = dumped(patient.pid)
         assert "without net/http/pprof" in taken.missing[patient.pid].message
         assert {"a Go program"} == {each.runtime for each in taken.rounds[-1]}
@@ -123,7 +124,7 @@ def test_a_listener_that_answers_for_ever_costs_bounded_time(
     program: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It ends with the reason, and the kernel is asked instead."""
-    monkeypatch.setattr(go_fetch, "_WITHIN_SECONDS", 0.0)
+    monkeypatch.setattr(fetching, "_WITHIN_SECONDS", 0.0)
     with stuck(program, "/lock") as patient:
         taken = dumped(patient.pid)
         assert "did not serve its goroutines within" in taken.missing[patient.pid].message
@@ -153,7 +154,7 @@ main.main()
 def test_a_recorded_profile_is_read() -> None:
     """States, places, who started it, and who only waits for the next connection."""
     at = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
-    dump = go_profile.read(RECORDED.encode(), pid=1, parent=0, command="shop", at=at)
+    dump = answers.read(RECORDED.encode(), pid=1, parent=0, command="shop", at=at)
     handler, main = dump.threads
     assert "main.(*Shop).stock (main.go:14)" == str(handler.place)
     assert ("net/http.(*Server).Serve", "sync.Mutex.Lock", False) == (
@@ -169,5 +170,5 @@ def test_a_broken_profile_gives_what_it_still_has(cut: int, noise: bytes, times:
     """Cut and doubled anywhere."""
     at = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
     raw = (RECORDED[cut:] + RECORDED[:cut] * times).encode() + noise
-    dump = go_profile.read(raw, pid=1, parent=0, command="shop", at=at)
+    dump = answers.read(raw, pid=1, parent=0, command="shop", at=at)
     assert all(each.frames for each in dump.threads)

@@ -13,24 +13,25 @@ import psutil
 import pytest
 
 from lastack import errors
-from lastack.executors.thread_dump import groups, hotspot, hotspot_attach, stacks, waits
+from lastack.executors.thread_dump import groups, stacks, waits
+from lastack.executors.thread_dump.hotspot import answers, attach
 from tests.executors import jvms, worlds
 
-OLD_ENOUGH = hotspot_attach.YOUNG
+OLD_ENOUGH = attach.YOUNG
 SHORT = dt.timedelta(seconds=2)
 
 
 def asked(pid: int, *, age: dt.timedelta | None = None, within: dt.timedelta = SHORT) -> stacks.ProcessDump:
     """Its dump; asked as if it were old enough, unless `age` says otherwise."""
     now = worlds.RealClock().now().steady
-    asking = hotspot_attach.Asking(pid, now + OLD_ENOUGH if age is None else now + age, within)
+    asking = attach.Asking(pid, now + OLD_ENOUGH if age is None else now + age, within)
     try:
         raw = asking.wait(within + dt.timedelta(seconds=5))
         while raw is None:
             raw = asking.wait(SHORT)
     finally:
         asking.close()
-    return hotspot.read(raw, pid=pid, parent=1, command="java", at=dt.datetime.now(dt.UTC))
+    return answers.read(raw, pid=pid, parent=1, command="java", at=dt.datetime.now(dt.UTC))
 
 
 def refused(pid: int, *, age: dt.timedelta | None = None, within: dt.timedelta = SHORT) -> errors.WorldError:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lastack.executors.thread_dump import groups, hotspot, meanings, stacks
+from lastack.executors.thread_dump import groups, meanings, stacks
+from lastack.executors.thread_dump.hotspot import answers
 from lastack.policy import vocabulary
 
 AT = dt.datetime(2026, 11, 22, 10, 0, 0, tzinfo=dt.UTC)
@@ -118,7 +119,7 @@ def test_threads_that_wait_for_several_things_have_no_common_meaning() -> None:
 @pytest.mark.parametrize("name", sorted(DUMPS))
 def test_recorded_dumps_of_both_versions_say_the_same(name: str) -> None:
     """JDK 17 writes thread ids in hex, newer ones in decimals."""
-    dump = hotspot.read(DUMPS[name].encode(), pid=1, parent=0, command="java", at=AT)
+    dump = answers.read(DUMPS[name].encode(), pid=1, parent=0, command="java", at=AT)
     found = groups.find([[dump]])
     assert found.text.startswith(
         "3 of 3 worker threads stand in Stall.waitForLock (Stall.java:5) waiting for a lock (Object) that main holds"
@@ -136,7 +137,7 @@ def test_a_broken_dump_gives_what_it_still_has(data: st.DataObject) -> None:
     text = "\n".join((lines + other)[index] for index in picked)
     cut = data.draw(st.integers(0, max(0, len(text))))
     noise = data.draw(st.binary(max_size=20))
-    dump = hotspot.read(text[:cut].encode() + noise, pid=1, parent=0, command="java", at=AT)
+    dump = answers.read(text[:cut].encode() + noise, pid=1, parent=0, command="java", at=AT)
     names = {line.split('"')[1] for line in lines + other if line.startswith('"')}
     assert all(each.frames for each in dump.threads)
     assert {each.name for each in dump.threads if "\N{REPLACEMENT CHARACTER}" not in each.name} <= names
@@ -165,7 +166,7 @@ JNI global refs: 9, weak refs: 0
 
 def test_who_waits_to_be_told_holds_no_lock() -> None:
     """Object.wait() lets go of it, though the dump lists it as locked."""
-    dump = hotspot.read(WAITING.encode(), pid=1, parent=0, command="java", at=AT)
+    dump = answers.read(WAITING.encode(), pid=1, parent=0, command="java", at=AT)
     assert [((), None), (("0x000000069ec1a3f0",), None)] == [
         (each.holds, each.waits_for) for each in dump.threads
     ]

@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastack import errors
-from lastack.executors.thread_dump import groups, native_frames, native_stacks, series, stacks, waits
+from lastack.executors.thread_dump import groups, series, stacks, waits
+from lastack.executors.thread_dump.native import answers, reader
 from tests import waiting
 from tests.executors import jvms, natives, series_of, worlds
 
@@ -38,13 +39,13 @@ def program() -> Iterator[pathlib.Path]:
 
 def walked(pid: int, max_pause: dt.timedelta = PAUSE) -> stacks.ProcessDump:
     """Its dump, joined with what the kernel says."""
-    walking = native_stacks.begin(pid, "a native program", max_pause)
+    walking = reader.begin(pid, "a native program", max_pause)
     try:
         while (raw := walking.wait(worlds.WITHIN)) is None:
             pass
     finally:
         walking.close()
-    dump = native_frames.read(raw, of_program=True, pid=pid, parent=0, command="patient", at=AT)
+    dump = answers.read(raw, of_program=True, pid=pid, parent=0, command="patient", at=AT)
     return waits.joined(dump)
 
 
@@ -125,7 +126,7 @@ class TestTheProcessRunsOn:
         """A SIGSTOP on its way when its sender is killed would stop the process for good."""
         with natives.running(program, "400") as patient:
             for _ in range(25):
-                walking = native_stacks.begin(patient.pid, "a native program", PAUSE)
+                walking = reader.begin(patient.pid, "a native program", PAUSE)
                 walking.wait(dt.timedelta(milliseconds=random.uniform(20, 250)))
                 walking.close()
                 states = {psutil.Process(patient.pid).status() for _ in range(20)}
@@ -221,7 +222,7 @@ def test_names_are_shown_as_people_write_them(
         "threads": [{"thread": 2, "name": "w-1", "main": False, "frames": [0]}],
     }
     raw = json.dumps(document).encode()
-    dump = native_frames.read(raw, of_program=True, pid=1, parent=0, command="app", at=AT)
+    dump = answers.read(raw, of_program=True, pid=1, parent=0, command="app", at=AT)
     ((frame,),) = [each.frames for each in dump.threads]
     assert (name, application) == (frame.function, frame.application)
     assert frame.file.endswith("+0x10")
@@ -232,7 +233,7 @@ def test_broken_stacks_are_refused_and_never_believed(cut: int, noise: bytes) ->
     """Cut anywhere: a whole document or none."""
     raw = json.dumps({"runtime": "a", "places": [], "threads": []}).encode()
     try:
-        dump = native_frames.read(raw[:cut] + noise, of_program=True, pid=1, parent=0, command="a", at=AT)
+        dump = answers.read(raw[:cut] + noise, of_program=True, pid=1, parent=0, command="a", at=AT)
     except errors.Unsupported:
         return
     assert () == dump.threads

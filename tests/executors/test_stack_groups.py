@@ -9,7 +9,8 @@ import json
 import pytest
 
 from lastack import errors
-from lastack.executors.thread_dump import cpython, groups, stacks
+from lastack.executors.thread_dump import groups, stacks
+from lastack.executors.thread_dump.cpython import answers
 
 AT = dt.datetime(2026, 11, 22, 10, 0, 0, tzinfo=dt.UTC)
 STALL = ("stall", "/srv/app.py", 31)
@@ -53,7 +54,7 @@ def said(threads: dict[str, Calls], pid: int = 1) -> bytes:
 def dump(threads: dict[str, Calls], *, pid: int = 1, parent: int = 0, seconds: int = 0) -> stacks.ProcessDump:
     """One process at one instant."""
     at = AT + dt.timedelta(seconds=seconds)
-    return cpython.read(said(threads, pid), pid=pid, parent=parent, command="python3", at=at)
+    return answers.read(said(threads, pid), pid=pid, parent=parent, command="python3", at=at)
 
 
 FOUR = {f"w{number}": (STALL, HANDLER, RUN) for number in range(4)}
@@ -145,7 +146,7 @@ def test_names_from_the_process_reach_no_terminal_unescaped() -> None:
 def test_another_shape_is_an_error_that_says_so(raw: bytes) -> None:
     """Never a series without threads."""
     with pytest.raises(errors.Unsupported, match="the answer of py-spy is not understood"):
-        cpython.read(raw, pid=1, parent=0, command="python3", at=AT)
+        answers.read(raw, pid=1, parent=0, command="python3", at=AT)
 
 
 def running(*frames: stacks.Frame) -> stacks.ThreadStack:

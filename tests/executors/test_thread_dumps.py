@@ -20,7 +20,8 @@ import pytest
 from lastack import errors, ports
 from lastack.engine import actions, outcomes, reasons
 from lastack.executors import thread_dumps
-from lastack.executors.thread_dump import py_spy, readers
+from lastack.executors.thread_dump import readers
+from lastack.executors.thread_dump.cpython import py_spy
 from tests import waiting
 from tests.contracts import executor_contract
 from tests.executors import worlds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from lastack.executors.thread_dump import v8_frames, v8_memory, v8_metadata
+from lastack.executors.thread_dump.node import memories, metadata, walks
 
 # Values as Node.js 20 has them.
 SYMBOLS = {
@@ -64,7 +64,7 @@ SYMBOLS = {
     "frametype_WasmFrame": 4,
     "frametype_InternalFrame": 22,
 }
-LAYOUT = v8_metadata.layout(SYMBOLS, 1)
+LAYOUT = metadata.layout(SYMBOLS, 1)
 FUNCTION, CONTEXT = 2066, 206
 ONE_BYTE, TWO_BYTE, CONS, SLICED, THIN, EXTERNAL = 40, 32, 41, 43, 45, 42
 
@@ -92,17 +92,17 @@ class Image:
                 return bytes(content[address - start : address - start + size])
         return b""
 
-    def walked(self, registers: v8_frames.Registers | None = None) -> v8_frames.Stack:
+    def walked(self, registers: walks.Registers | None = None) -> walks.Stack:
         """The stack, from the innermost frame on."""
-        ground = v8_frames.Ground(
+        ground = walks.Ground(
             low=STACK,
             high=STACK + STACK_BYTES,
             writable=[(HEAP, HEAP + _HEAP_BYTES), (STACK, STACK + STACK_BYTES)],
             executable=[CODE],
             generated=[CODE],
         )
-        found = registers or v8_frames.Registers(CODE[0], self.frame)
-        return v8_frames.walk(v8_memory.Memory(self.read), LAYOUT, ground, found)
+        found = registers or walks.Registers(CODE[0], self.frame)
+        return walks.walk(memories.Memory(self.read), LAYOUT, ground, found)
 
     def put(self, tagged: int, *words: int) -> None:
         """Words of an object, from its start on."""

@@ -14,7 +14,7 @@ import click
 
 from lastack import errors, interruptions, shipped
 from lastack.cli import demo_screens, demo_verdicts, printing
-from lastack.executors.thread_dump import py_spy
+from lastack.executors.thread_dump.cpython import py_spy
 from lastack.lab import namespaces, pairs
 from lastack.policy import valid
 from lastack.stores import records

@@ -1,6 +1,6 @@
 """What the children that read other processes have in common: how they begin, and how they say why they failed.
 
-Used by `v8_child`, `native_child` and `delve_child`, and by `stopping`, which reads what they said. What was found goes
+Used by the children of `node`, `native` and `delve`, and by `stopping`, which reads what they said. What was found goes
 to 1; on failure the exit status is 1 and 2 holds one line, `CODE WORDS`.
 """
 

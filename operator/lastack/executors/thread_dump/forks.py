@@ -1,6 +1,6 @@
 """Run a function in a child made by fork alone, for what needs another user's credentials and must be killable.
 
-Used by `hotspot_attach` and `stopping`: to start an interpreter takes longer than the whole dump. The child keeps to
+Used by `hotspot` and `stopping`: to start an interpreter takes longer than the whole dump. The child keeps to
 system calls and what is imported already: locks that other threads of the parent held at the fork stay locked in it.
 """
 

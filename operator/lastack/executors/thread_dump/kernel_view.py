@@ -11,8 +11,9 @@ from typing import Any
 
 from lastack import errors
 from lastack.engine import samples
-from lastack.executors.thread_dump import stacks
+from lastack.executors.thread_dump import runtimes, stacks
 from lastack.kernel import blocked_calls, procfs
+from lastack.policy import valid
 
 _NUMBER = re.compile(r"\d+")
 _KERNEL_FRAME = re.compile(r"^\[<[^>]*>\] (\S+?)(?:\+0x\S+)?$")
@@ -54,6 +55,25 @@ class Reading:
 
     def close(self) -> None:
         """Nothing goes on."""
+
+
+class Reader:
+    """What the kernel tells of any program's threads: no functions, but calls and sockets."""
+
+    passive = True
+
+    def __init__(self, kind: runtimes.Kind) -> None:
+        """`kind` is what the dump says that the program is."""
+        self._kind = kind
+
+    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
+        """Read /proc."""
+        del settings, now  # nothing is stopped, and nothing is sent
+        return Reading(pid, self._kind.value)
+
+    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
+        """Its JSON."""
+        return read(raw, pid=pid, parent=parent, command=command, at=at)
 
 
 def document(pid: int, runtime: str) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """A process that was to be stopped for a moment runs on afterwards, also when who stopped it was ended in the middle.
 
-Used by `py_spy`, `native_stacks` and `delve`. A debugger attaches with a SIGSTOP. When it is killed, the kernel lets
+Used by `py_spy`, `native` and `delve`. A debugger attaches with a SIGSTOP. When it is killed, the kernel lets
 its process go, but a SIGSTOP that was on its way then stops the process for good: nobody is left who would take it.
 """
 

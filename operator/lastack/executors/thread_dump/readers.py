@@ -1,4 +1,4 @@
-"""Who reads the threads of which runtime: one reader each, in one table. Used by `series`; extended here.
+"""Who reads the threads of which runtime: a package each, in one table. Used by `series`; extended here.
 
 A reader begins a reading, which goes on beside its caller, and turns what came of it into stacks.
 """
@@ -7,21 +7,12 @@ import datetime as dt
 import pathlib
 from typing import Protocol
 
-from lastack.executors.thread_dump import (
-    cpython,
-    delve,
-    go_fetch,
-    go_profile,
-    hotspot,
-    hotspot_attach,
-    kernel_view,
-    native_frames,
-    native_stacks,
-    py_spy,
-    runtimes,
-    stacks,
-    v8_stacks,
-)
+from lastack.executors.thread_dump import kernel_view, runtimes, stacks
+from lastack.executors.thread_dump.cpython import reader as cpython
+from lastack.executors.thread_dump.golang import reader as golang
+from lastack.executors.thread_dump.hotspot import reader as hotspot
+from lastack.executors.thread_dump.native import reader as native
+from lastack.executors.thread_dump.node import reader as node
 from lastack.policy import valid
 
 
@@ -57,123 +48,6 @@ class Reader(Protocol):
         ...
 
 
-class CPythonReader:
-    """By py-spy, from outside. Where it may not look, nobody may."""
-
-    passive = False
-
-    def __init__(self, program: pathlib.Path | None = None) -> None:
-        """`program` is py-spy; None finds it when it is needed."""
-        self._program = program
-
-    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
-        """Start py-spy. Raises Unsupported where it is not installed."""
-        del now  # nothing about it is dangerous to a young process
-        return py_spy.Dumping(self._program or py_spy.find_program(), pid, settings.max_pause)
-
-    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
-        """Its JSON."""
-        return cpython.read(raw, pid=pid, parent=parent, command=command, at=at)
-
-
-class HotSpotReader:
-    """By attach, as jcmd does; the pause is the JVM's own safepoint."""
-
-    passive = False
-
-    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
-        """Ask for it, where that is safe."""
-        del settings  # a safepoint is some milliseconds and cannot be bounded from outside
-        return hotspot_attach.Asking(pid, now)
-
-    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
-        """The text of Thread.print."""
-        return hotspot.read(raw, pid=pid, parent=parent, command=command, at=at)
-
-
-class GoReader:
-    """By the profile that the program serves itself."""
-
-    passive = False
-
-    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
-        """Ask its own listeners."""
-        del settings, now  # goroutines are stopped for microseconds, by the program itself
-        return go_fetch.Fetching(pid)
-
-    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
-        """The text of the profile."""
-        return go_profile.read(raw, pid=pid, parent=parent, command=command, at=at)
-
-
-class DelveReader:
-    """By delve, which stops the whole program: only where the policy allows that, and delve is installed."""
-
-    passive = False
-
-    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
-        """Start the child that asks delve."""
-        del now  # no signal is sent
-        return delve.begin(pid, settings.max_pause)
-
-    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
-        """In the words of the profile."""
-        return go_profile.read(raw, pid=pid, parent=parent, command=command, at=at)
-
-
-class NodeReader:
-    """By reading V8's own records of its stack from memory; the main thread stands for it only while it runs."""
-
-    passive = False
-
-    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
-        """Start the child that reads."""
-        return v8_stacks.begin(pid, runtimes.Kind.NODE.value, settings.max_pause, now)
-
-    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
-        """Its JSON."""
-        return v8_stacks.read(raw, pid=pid, parent=parent, command=command, at=at)
-
-
-class NativeReader:
-    """By walking the native stacks of any program, each thread stopped for it: only where the policy allows that."""
-
-    passive = False
-
-    def __init__(self, kind: runtimes.Kind) -> None:
-        """`kind` is what the dump says that the program is."""
-        self._kind = kind
-
-    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
-        """Start the child that walks."""
-        del now  # no signal is sent
-        return native_stacks.begin(pid, self._kind.value, settings.max_pause)
-
-    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
-        """Its JSON. The program file of a virtual machine holds no function of the application."""
-        own = self._kind is runtimes.Kind.NATIVE
-        return native_frames.read(raw, of_program=own, pid=pid, parent=parent, command=command, at=at)
-
-
-class KernelReader:
-    """What the kernel tells of any program's threads: no functions, but calls and sockets."""
-
-    passive = True
-
-    def __init__(self, kind: runtimes.Kind) -> None:
-        """`kind` is what the dump says that the program is."""
-        self._kind = kind
-
-    def begin(self, pid: int, settings: valid.ThreadDump, now: dt.timedelta) -> Reading:
-        """Read /proc."""
-        del settings, now  # nothing is stopped, and nothing is sent
-        return kernel_view.Reading(pid, self._kind.value)
-
-    def read(self, raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
-        """Its JSON."""
-        return kernel_view.read(raw, pid=pid, parent=parent, command=command, at=at)
-
-
 SEEN_BY_KERNEL = (runtimes.Kind.NATIVE, runtimes.Kind.OTHER_JVM)
 """Runtimes that cannot be asked from outside without a stop, which the policy has to allow."""
 
@@ -190,19 +64,19 @@ class Readers:
 
         Empty for what has no threads to dump. Where py-spy may not look at a Python program, nobody may.
         """
-        native = (NativeReader(kind),) if settings.native_stacks else ()
+        walker = (native.Reader(kind),) if settings.native_stacks else ()
         match kind:
             case runtimes.Kind.CPYTHON:
-                return (CPythonReader(self._py_spy),)
+                return (cpython.Reader(self._py_spy),)
             case runtimes.Kind.JVM:
-                return (HotSpotReader(), *native, KernelReader(kind))
+                return (hotspot.Reader(), *walker, kernel_view.Reader(kind))
             case runtimes.Kind.GO:
-                debugger = (DelveReader(),) if settings.native_stacks else ()
-                return (GoReader(), *debugger, KernelReader(kind))
+                debugger = (golang.DelveReader(),) if settings.native_stacks else ()
+                return (golang.ProfileReader(), *debugger, kernel_view.Reader(kind))
             case runtimes.Kind.NODE:
-                return (NodeReader(), *native, KernelReader(kind))
+                return (node.Reader(), *walker, kernel_view.Reader(kind))
             case runtimes.Kind.NATIVE | runtimes.Kind.OTHER_JVM:
-                return (*native, KernelReader(kind))
+                return (*walker, kernel_view.Reader(kind))
             case runtimes.Kind.KERNEL:
                 return ()
 

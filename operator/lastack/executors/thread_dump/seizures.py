@@ -1,4 +1,4 @@
-"""Stop one thread for a moment and read its registers, without a signal (x86-64). Called by `v8_child`.
+"""Stop one thread for a moment and read its registers, without a signal (x86-64). Called by the child of `node`.
 
 PTRACE_SEIZE and PTRACE_INTERRUPT leave nothing on its way, as the SIGSTOP of PTRACE_ATTACH would: when the one that
 holds the thread is killed, the kernel lets it go on as it was (ptrace(2)).

@@ -1,6 +1,6 @@
 """A dump by a child that may stop threads of the process: wait for it, end it, leave the process as it was found.
 
-Used by `v8_stacks`, `native_stacks` and `delve`, each with a child of its own. A child that did not end by itself, but
+Used by `node`, `native` and `delve`, each with a child of its own. A child that did not end by itself, but
 by the alarm that bounds its stop or because nobody waits for it any more, may leave the process stopped.
 """
 

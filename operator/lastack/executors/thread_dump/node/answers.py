@@ -1,9 +1,4 @@
-"""The JavaScript stack of one Node.js process, read from its memory. Used by `readers`; the work is done by `v8_child`.
-
-Nothing is sent to the process and nothing in it runs for us. Only its main thread is stopped, only while it runs, and
-never longer than `maxPause`: the kernel ends the child then, and the thread goes on. Other threads are told as the
-kernel sees them.
-"""
+"""The JavaScript stack of one Node.js process as `child` wrote it, as stacks. Used by `reader`; pure."""
 
 import dataclasses
 import datetime as dt
@@ -12,23 +7,11 @@ import re
 from typing import Any
 
 from lastack import errors
-from lastack.executors.thread_dump import (
-    children,
-    gates,
-    kernel_view,
-    pauses,
-    runtimes,
-    stacks,
-    stopping,
-    v8_child,
-)
-
-WITHIN = dt.timedelta(seconds=10)
+from lastack.executors.thread_dump import kernel_view, stacks
 
 WAY = "JavaScript"
 """How a dump of this kind was read."""
 
-_RIGHTS = "run as root, or with CAP_SYS_PTRACE; kernel.yama.ptrace_scope above 0 asks for it too"
 _PACKAGES = re.compile(r"^(?:node|wasm):|^internal/|^$|(?:^|/)node_modules/|^(?:file://)?/usr/share/nodejs/")
 """Scripts that are not the application's: Node's own, what V8 has inside, installed packages."""
 _INSTALLED = re.compile(r".*(?:^|/)(?:node_modules|usr/share/nodejs)/")
@@ -37,44 +20,8 @@ _UNTELLING = re.compile(r"^(?:index|main)\.[cm]?[jt]s$")
 _LOOPS = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2", "io_uring_enter"})
 
 
-def begin(pid: int, runtime: str, max_pause: dt.timedelta, now: dt.timedelta) -> stopping.Stopping:
-    """Start one dump; `now` is the steady clock. Raises WorldError, and nothing was done, where that would do harm."""
-    seen = gates.look(pid)
-    gates.must_run(seen)
-    gates.must_not_be_traced(seen)
-    gates.must_be_grown(seen, now, "still loads its program")
-    footing = pauses.footing(pid)
-    request = v8_child.Request(pid, runtime, seen.facts.started, max_pause.total_seconds())
-
-    def failure(code: str, words: str) -> errors.WorldError | None:
-        match code:
-            case children.CLOSED:
-                return errors.NotPermitted(
-                    f"not permitted to read the JavaScript stacks of process {pid}: {words}", fix=_RIGHTS
-                )
-            case children.UNSUPPORTED:
-                return errors.Unsupported(words, fix=runtimes.NODE_BY_HAND)
-            case _:
-                return None
-
-    return stopping.Stopping(
-        stopping.Plan(
-            pid=pid,
-            what="the JavaScript stacks",
-            whose="the main thread",
-            work=lambda: v8_child.read(request),
-            within=WITHIN,
-            max_pause=max_pause,
-            # It is seized, without a signal: there is none to take back.
-            mend=lambda: pauses.await_as_found(footing),
-            mends_always=False,
-            failure=failure,
-        )
-    )
-
-
 def read(raw: bytes, *, pid: int, parent: int, command: str, at: dt.datetime) -> stacks.ProcessDump:
-    """The threads in the JSON of `begin`: the main one with its JavaScript. Raises Unsupported for anything else."""
+    """The threads in its JSON: the main one with its JavaScript. Raises Unsupported for anything else."""
     seen = kernel_view.read(raw, pid=pid, parent=parent, command=command, at=at)
     try:
         content = json.loads(raw)

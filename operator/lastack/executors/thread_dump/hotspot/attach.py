@@ -1,4 +1,4 @@
-"""Ask one HotSpot JVM for its threads, for a bounded time and only where that cannot harm it. Used by `series`.
+"""Ask one HotSpot JVM for its threads, for a bounded time and only where that cannot harm it. Used by `reader`.
 
 Attaching makes the JVM dump its threads at a safepoint (10 to 30 ms for 500 threads). What is dangerous is the
 SIGQUIT that wakes the attach listener: a process that does not catch it ends, and a JVM that may not be attached to
@@ -12,7 +12,8 @@ import signal
 
 from lastack import errors
 from lastack.engine import samples
-from lastack.executors.thread_dump import forks, gates, hotspot_child, workers
+from lastack.executors.thread_dump import forks, gates
+from lastack.executors.thread_dump.hotspot import child, workers
 from lastack.kernel import procfs
 
 WITHIN = dt.timedelta(seconds=10)
@@ -38,12 +39,12 @@ class Asking:
         target = _checked(pid, now)
         self._pid = pid
         self._left = within + _GRACE
-        request = hotspot_child.Request(target, within.total_seconds(), MOST_BYTES)
+        request = child.Request(target, within.total_seconds(), MOST_BYTES)
         # Where it is our own user's, a thread will do: to fork takes longer than a dump of fifty threads.
         self._work: forks.Child | workers.Worker = (
-            workers.Worker(lambda means: hotspot_child.ask_as_ourselves(request, means))
-            if hotspot_child.is_ours(target)
-            else forks.Child(lambda: hotspot_child.ask_as_user(request))
+            workers.Worker(lambda means: child.ask_as_ourselves(request, means))
+            if child.is_ours(target)
+            else forks.Child(lambda: child.ask_as_user(request))
         )
 
     def wait(self, within: dt.timedelta) -> bytes | None:
@@ -67,7 +68,7 @@ class Asking:
         self._work.close()
 
 
-def _checked(pid: int, now: dt.timedelta) -> hotspot_child.Target:
+def _checked(pid: int, now: dt.timedelta) -> child.Target:
     """Everything that must hold before anything is sent. Raises WorldError with the reason."""
     seen = gates.look(pid)
     gates.must_run(seen)
@@ -75,7 +76,7 @@ def _checked(pid: int, now: dt.timedelta) -> hotspot_child.Target:
     options = _options(pid)
     if _last(_DISABLED, options) > _last(_ENABLED, options):  # the last word holds
         raise _disabled(pid, "on its command line")
-    return hotspot_child.Target(
+    return child.Target(
         pid=pid,
         inner_pid=int(seen.status.get("NSpid", str(pid)).split()[-1]),
         started=seen.facts.started,
@@ -90,7 +91,7 @@ def _options(pid: int) -> str:
     """How it was started: its command line and the files that it names.
 
     With attaching disabled a SIGQUIT would make the JVM print its threads on its own output instead. Its environment
-    may forbid it too: hotspot_child looks there, as the user of the JVM.
+    may forbid it too: `child` looks there, as the user of the JVM.
     """
     arguments = procfs.command_line(pid)
     if isinstance(arguments, samples.Missing):
@@ -135,37 +136,37 @@ def _last(pattern: re.Pattern[str], text: str) -> int:
 
 def _failure(pid: int, said: str) -> errors.WorldError:
     code, _, words = said.strip().partition(" ")
-    if code == hotspot_child.GONE or (code == hotspot_child.CLOSED and procfs.is_gone(pid)):
+    if code == child.GONE or (code == child.CLOSED and procfs.is_gone(pid)):
         return errors.NotReachable(f"process {pid} has ended")
     match code:
-        case hotspot_child.CLOSED:
+        case child.CLOSED:
             return errors.NotPermitted(
                 f"not permitted to ask process {pid} for its threads: {words}",
                 fix="run as root, or with CAP_SYS_PTRACE, CAP_SETUID and CAP_SETGID",
             )
-        case hotspot_child.NO_ROOM:
+        case child.NO_ROOM:
             return errors.Unsupported(
                 f"process {pid} cannot be asked for its threads: {words}",
                 fix="give it a /tmp that it may write",
             )
-        case hotspot_child.STRANGER | hotspot_child.REFUSED:
+        case child.STRANGER | child.REFUSED:
             return errors.NotReachable(f"process {pid} was not understood: {words}")
-        case hotspot_child.DISABLED:
+        case child.DISABLED:
             return _disabled(pid, words)
-        case hotspot_child.UNCAUGHT:
+        case child.UNCAUGHT:
             return errors.Unsupported(
                 f"process {pid} does not catch SIGQUIT (it is starting, or was started with -Xrs) and has no socket to "
                 "be asked at: the signal that makes it open one would end it",
                 fix=f"see whether it opens one by itself, as with -Xrs it does: ls /proc/{pid}/root/tmp/.java_pid*",
             )
-        case hotspot_child.LOOPS:
+        case child.LOOPS:
             return errors.NotReachable(
                 f"process {pid} was not asked for its threads: {words} runs without a pause, in what may be a loop "
                 "without a safepoint (serial or parallel collector, or loops left uncut): all threads would stop "
                 "until it ends",
                 fix=f"which code it is, where such a stop is acceptable: jcmd {pid} Thread.print, as its user",
             )
-        case hotspot_child.SILENT:
+        case child.SILENT:
             return _silent(pid, words)
         case _:
             return errors.NotReachable(

@@ -1,4 +1,4 @@
-"""Fetch the goroutines of a Go program that serves net/http/pprof, from its own listener. Used by `readers`.
+"""Fetch the goroutines of a Go program that serves net/http/pprof, from its own listener. Used by `reader`.
 
 Only of a program that carries the path of the profile in itself, and only from sockets that the process itself listens
 on, in its own network namespace: nobody else is asked anything.

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastack import errors
-from lastack.executors.thread_dump import v8_metadata
+from lastack.executors.thread_dump.node import metadata
 from tests.executors import v8_images
 
 MAPS = """
@@ -25,7 +25,7 @@ sys.stdin.read()
 """
 
 
-def reader_of(content: bytes) -> v8_metadata.Reader:
+def reader_of(content: bytes) -> metadata.Reader:
     """Of a whole file."""
     return lambda offset, size: content[offset : offset + size]
 
@@ -34,9 +34,9 @@ def test_the_symbols_of_the_node_that_is_installed() -> None:
     """They are complete."""
     node = shutil.which("node")
     assert node is not None
-    found = v8_metadata.symbols(reader_of(pathlib.Path(node).resolve().read_bytes()))
+    found = metadata.symbols(reader_of(pathlib.Path(node).resolve().read_bytes()))
     assert len(found) > 400
-    layout = v8_metadata.layout(found, 1)
+    layout = metadata.layout(found, 1)
     assert 8 == layout.shared_data
     assert {"EntryFrame", "ExitFrame"} <= set(layout.frames)
 
@@ -58,24 +58,24 @@ def test_a_library_that_was_replaced(tmp_path: pathlib.Path) -> None:
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        before = v8_metadata.of_process(process.pid)
+        before = metadata.of_process(process.pid)
         path.unlink()
         shutil.copy("/bin/true", path)
-        after = v8_metadata.of_process(process.pid)
+        after = metadata.of_process(process.pid)
         process.kill()
     assert v8_images.LAYOUT == before == after
 
 
 def test_what_stands_in_no_file_is_zero(tmp_path: pathlib.Path) -> None:
     """A linker leaves zeros out."""
-    found = v8_metadata.symbols(reader_of(library(tmp_path, {"HeapObjectTag": 1, "SmiTag": 0}).read_bytes()))
+    found = metadata.symbols(reader_of(library(tmp_path, {"HeapObjectTag": 1, "SmiTag": 0}).read_bytes()))
     assert {"HeapObjectTag": 1, "SmiTag": 0, "in_no_file": 0} == found
 
 
 def test_a_program_without_them_is_refused() -> None:
     """With the next best thing."""
     with pytest.raises(errors.Unsupported, match="holds no v8dbg symbols") as problem:
-        v8_metadata.of_process(os.getpid())
+        metadata.of_process(os.getpid())
     assert "--report-on-signal" in (problem.value.fix or "")
 
 
@@ -96,7 +96,7 @@ def test_a_v8_that_is_not_understood_is_refused(change: dict[str, int | None], w
     symbols = {**v8_images.SYMBOLS, **change}
     left = {name: value for name, value in symbols.items() if value is not None}
     with pytest.raises(errors.Unsupported, match=why):
-        v8_metadata.layout(left, 1)
+        metadata.layout(left, 1)
 
 
 def test_types_of_another_version_have_other_names() -> None:
@@ -105,7 +105,7 @@ def test_types_of_another_version_have_other_names() -> None:
         name.replace("__Object", "__Tagged_Object_").replace("__String", "__Tagged_String_"): value
         for name, value in v8_images.SYMBOLS.items()
     }
-    assert v8_images.LAYOUT == v8_metadata.layout(changed, 1)
+    assert v8_images.LAYOUT == metadata.layout(changed, 1)
 
 
 @given(content=st.binary(max_size=600), cut=st.integers(0, 600))
@@ -114,7 +114,7 @@ def test_any_file_at_all(content: bytes, cut: int) -> None:
     head = b"\x7fELF\x02\x01" + bytes(10) + struct.pack("<HHIQQQIHHHHHH", *[64] * 13)
     for file in (content, head + content, (head + content)[:cut]):
         try:
-            found = v8_metadata.symbols(reader_of(file))
+            found = metadata.symbols(reader_of(file))
         except (ValueError, struct.error):
             continue
         assert {} == found

@@ -1,4 +1,4 @@
-"""The JavaScript stack of a thread that stands still, from its registers and memory. Called by `v8_child`; pure.
+"""The JavaScript stack of a thread that stands still, from its registers and memory. Called by `child`; pure.
 
 Every frame of V8 begins with the frame before it, the return address, and a context (JavaScript) or a number that says
 which kind of frame it is. Functions that the optimising compiler put into others have no frame and are not seen. The
@@ -12,7 +12,7 @@ import dataclasses
 import struct
 from collections.abc import Iterator, Sequence
 
-from lastack.executors.thread_dump import v8_memory, v8_metadata, v8_objects, v8_sources
+from lastack.executors.thread_dump.node import memories, metadata, objects, sources
 
 MOST_FRAMES = 256
 _MOST_HOPS = 4096
@@ -62,7 +62,7 @@ class Frame:
     function: str
     script: str
     kind: str
-    source: v8_sources.Source | None = None
+    source: sources.Source | None = None
     position: int | None = None
     exact: bool = False
 
@@ -81,7 +81,7 @@ class Stack:
 
 
 def walk(
-    memory: v8_memory.Memory, layout: v8_metadata.Layout, ground: Ground, registers: Registers | None
+    memory: memories.Memory, layout: metadata.Layout, ground: Ground, registers: Registers | None
 ) -> Stack:
     """The stack of a thread; without `registers` of one that sleeps in a system call, which needs no stop."""
     walking = _Walking(memory, layout, ground, registers)
@@ -105,8 +105,8 @@ class _Walking:
 
     def __init__(
         self,
-        memory: v8_memory.Memory,
-        layout: v8_metadata.Layout,
+        memory: memories.Memory,
+        layout: metadata.Layout,
         ground: Ground,
         registers: Registers | None,
     ) -> None:
@@ -114,7 +114,7 @@ class _Walking:
         self._layout = layout
         self._ground = ground
         self._registers = registers
-        self._heap = v8_objects.Heap(memory, layout)
+        self._heap = objects.Heap(memory, layout)
         self._kinds = {value: name for name, value in layout.frames.items()}
 
     def left(self) -> int | None:
@@ -124,7 +124,7 @@ class _Walking:
                 if isolate not in _words(self._memory.read(isolate, _SELF_BYTES)):
                     continue
                 words = _words(self._memory.read(isolate, _ISOLATE_BYTES))
-            except v8_memory.Torn:
+            except memories.Torn:
                 continue
             found = [word for word in words if self._is_exit(word)]
             if found:
@@ -140,7 +140,7 @@ class _Walking:
                 if self._is_of_v8(frame):
                     return self.strict(frame)
                 above = self._memory.word(frame)
-            except v8_memory.Torn:
+            except memories.Torn:
                 return Stack(())
             if above <= frame:
                 return Stack(())
@@ -159,7 +159,7 @@ class _Walking:
                 kind = self._kind(frame)
                 told = self._frame(frame, kind, innermost=innermost)
                 above = self._above(frame, kind)
-            except v8_memory.Torn as problem:
+            except memories.Torn as problem:
                 torn += 1
                 told, above = None, self._salvaged(frame)
                 if above is None:
@@ -181,7 +181,7 @@ class _Walking:
             return None
         name = self._kinds.get(mark >> 1)
         if name is None:
-            raise v8_memory.Torn("a kind of frame")
+            raise memories.Torn("a kind of frame")
         return name
 
     def _frame(self, frame: int, kind: str | None, *, innermost: bool) -> Frame | None:
@@ -223,7 +223,7 @@ class _Walking:
         """The frame that called it; beyond an entry frame that in which JavaScript was left for C; None: no more."""
         if kind is None or not kind.endswith("EntryFrame"):
             return self._memory.word(frame)
-        saved = [self._memory.word(frame - v8_memory.WORD * index) for index in _SAVED]
+        saved = [self._memory.word(frame - memories.WORD * index) for index in _SAVED]
         outer = [word for word in saved if word > frame and self._is_exit(word)]
         return min(outer, default=None)
 
@@ -232,18 +232,18 @@ class _Walking:
         try:
             above = self._memory.word(frame)
             return above if above > frame and self._is_frame(above) and self._is_of_v8(above) else None
-        except v8_memory.Torn:
+        except memories.Torn:
             return None
 
     def _is_frame(self, address: int) -> bool:
         return (
-            self._ground.low <= address <= self._ground.high - 2 * v8_memory.WORD
-            and address % v8_memory.WORD == 0
+            self._ground.low <= address <= self._ground.high - 2 * memories.WORD
+            and address % memories.WORD == 0
         )
 
     def _is_of_v8(self, frame: int) -> bool:
         """Whether it holds a function, in a way that no frame of C does by chance."""
-        if not _holds(self._ground.executable, self._memory.word(frame + v8_memory.WORD)):
+        if not _holds(self._ground.executable, self._memory.word(frame + memories.WORD)):
             return False
         mark = self._memory.word(frame + self._layout.frame_context)
         content = self._memory.word(frame + self._layout.frame_function)
@@ -252,7 +252,7 @@ class _Walking:
             return self._kinds.get(mark >> 1) == _WEB_ASSEMBLY and self._heap.is_object(content)
         try:
             self._heap.function(content)
-        except v8_memory.Torn:
+        except memories.Torn:
             return False
         return True
 
@@ -263,8 +263,8 @@ class _Walking:
         try:
             mark = self._memory.word(frame + self._layout.frame_context)
             pointer = self._memory.word(frame + self._layout.frame_function)
-            above, code = self._memory.word(frame), self._memory.word(frame + v8_memory.WORD)
-        except v8_memory.Torn:
+            above, code = self._memory.word(frame), self._memory.word(frame + memories.WORD)
+        except memories.Torn:
             return False
         kind = self._kinds.get(mark >> 1, "") if mark & 1 == 0 else ""
         return (
@@ -280,13 +280,13 @@ class _Walking:
         ground = self._ground
         size = min(_NEAR_BYTES, ground.high - ground.low)
         try:
-            content = self._memory.read(ground.low, size // v8_memory.WORD * v8_memory.WORD)
-        except v8_memory.Torn:
+            content = self._memory.read(ground.low, size // memories.WORD * memories.WORD)
+        except memories.Torn:
             return
         counted = collections.Counter(_words(content))
         left = _MOST_SUSPECTS
         for word, _ in counted.most_common():
-            if word < _LOWEST or word % v8_memory.WORD or not _holds(ground.writable, word):
+            if word < _LOWEST or word % memories.WORD or not _holds(ground.writable, word):
                 continue
             if ground.low <= word < ground.high:
                 continue
@@ -297,4 +297,4 @@ class _Walking:
 
 
 def _words(content: bytes) -> tuple[int, ...]:
-    return struct.unpack(f"<{len(content) // v8_memory.WORD}Q", content)
+    return struct.unpack(f"<{len(content) // memories.WORD}Q", content)

@@ -1,4 +1,4 @@
-"""CPython: what py-spy said, as stacks. Used by `series`; the program itself is run by `py_spy`.
+"""CPython: what py-spy said, as stacks. Used by `reader`; the program itself is run by `py_spy`.
 
 The tables below are the place to teach another server's loops or another layout of packages.
 """

@@ -1,4 +1,4 @@
-"""The source of a script as it was read, and in which line a position stands. Pure; used by `v8_frames`.
+"""The source of a script as it was read, and in which line a position stands. Pure; used by `walks`.
 
 To count the lines of a bundle takes long, so that it is done when the thread runs again.
 """

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastack.executors.thread_dump import v8_frames, v8_memory, v8_objects
+from lastack.executors.thread_dump.node import memories, objects, walks
 from tests.executors import v8_images
 from tests.executors.v8_images import small
 
@@ -25,9 +25,9 @@ def image_of(many: int = 3) -> v8_images.Image:
     return image
 
 
-def heap_of(image: v8_images.Image) -> v8_objects.Heap:
+def heap_of(image: v8_images.Image) -> objects.Heap:
     """To read single objects."""
-    return v8_objects.Heap(v8_memory.Memory(image.read), v8_images.LAYOUT)
+    return objects.Heap(memories.Memory(image.read), v8_images.LAYOUT)
 
 
 def test_functions_are_named_up_to_the_entry() -> None:
@@ -80,16 +80,16 @@ class TestStrings:
         image.put(sliced + 16, sliced)
         assert "" == heap.text(cons)
         for each in (thin, sliced):
-            with pytest.raises(v8_memory.Torn):
+            with pytest.raises(memories.Torn):
                 heap.text(each)
 
     def test_one_that_says_that_it_is_endless(self) -> None:
         """As much as is wanted, and nothing where that is not there."""
         image = v8_images.Image()
         long = image.composed(v8_images.ONE_BYTE, 0x7FFFFFFF, *[0x6161616161616161] * 80)
-        assert "a" * v8_objects.MOST_CHARACTERS == heap_of(image).text(long)
+        assert "a" * objects.MOST_CHARACTERS == heap_of(image).text(long)
         negative = image.composed(v8_images.ONE_BYTE, 0xFFFFFFFF)
-        with pytest.raises(v8_memory.Torn):
+        with pytest.raises(memories.Torn):
             heap_of(image).text(negative)
 
 
@@ -133,8 +133,8 @@ class TestAChain:
         while at + 80 < v8_images.STACK + v8_images.STACK_BYTES:
             image.put_at(at - 16, function, context, at + 48, v8_images.CODE[0])
             at += 48
-        found = image.walked(v8_frames.Registers(v8_images.CODE[0], first))
-        assert v8_frames.MOST_FRAMES == len(found.frames)
+        found = image.walked(walks.Registers(v8_images.CODE[0], first))
+        assert walks.MOST_FRAMES == len(found.frames)
 
 
 def test_a_line_by_its_bytecode() -> None:
@@ -163,7 +163,7 @@ def test_any_bytes_at_all(content: bytes, frame: int, registers: int) -> None:
     image.heap[: len(content)] = content
     for start in (frame, v8_images.STACK + frame % v8_images.STACK_BYTES // 8 * 8):
         for code in (registers, v8_images.CODE[0]):
-            image.walked(v8_frames.Registers(code, start, registers, frame))
+            image.walked(walks.Registers(code, start, registers, frame))
 
 
 @given(seed=st.integers(0, 1 << 32), places=st.lists(st.integers(0, 1 << 20), min_size=1, max_size=60))
@@ -181,5 +181,5 @@ def test_a_stack_that_was_spoilt(seed: int, places: list[int]) -> None:
             at = len(target) - 1200 + at % 1200
         target[at : at + 8] = word.to_bytes(8, "little")
     found = image.walked()
-    assert len(found.frames) <= v8_frames.MOST_FRAMES
+    assert len(found.frames) <= walks.MOST_FRAMES
     assert time.monotonic() - began < 2

@@ -1,4 +1,4 @@
-"""Native stacks as `native_child` wrote them, as stacks: what is the application's, a lock, an idle pool. Pure.
+"""Native stacks as `child` wrote them, as stacks: what is the application's, a lock, an idle pool. Pure.
 
 Used by `readers`. The tables are the place to teach another library or another pool.
 """

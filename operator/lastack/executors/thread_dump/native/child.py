@@ -1,4 +1,4 @@
-"""Walk the native stacks of one process, in a child that can be ended at any time. Called by `native_stacks`.
+"""Walk the native stacks of one process, in a child that can be ended at any time. Called by `reader`.
 
 What it found goes to 1 as JSON. The kernel ends this child by SIGALRM when one thread stands longer than it may,
 whatever libdw is doing then.
@@ -15,7 +15,8 @@ import time
 from typing import Any
 
 from lastack.engine import samples
-from lastack.executors.thread_dump import children, libdw
+from lastack.executors.thread_dump import children
+from lastack.executors.thread_dump.native import libdw
 from lastack.kernel import procfs
 
 _CPU_SECONDS = 20

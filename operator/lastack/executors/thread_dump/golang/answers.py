@@ -1,4 +1,4 @@
-"""Go: the goroutines that a program with net/http/pprof serves, as stacks. Used by `series`; fetched by `go_fetch`.
+"""Go: the goroutines that a program with net/http/pprof serves, as stacks. Used by `reader`; fetched by `fetching`.
 
 Goroutines are no threads of the kernel, and a Go program ends by a SIGQUIT: where it serves no profile, its threads are
 told as the kernel sees them. The tables are the place to teach another server.

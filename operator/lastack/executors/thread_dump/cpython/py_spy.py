@@ -1,4 +1,4 @@
-"""Run py-spy on one process, for a bounded time and without stopping the process. Used by `series`.
+"""Run py-spy on one process, for a bounded time and without stopping the process. Used by `reader`.
 
 py-spy reads the process's memory from outside. Without stopping it, a read may catch a stack in motion and fail;
 it is then tried again, and only in the end with a stop, which lasts at most `max_pause`: py-spy is killed then, and

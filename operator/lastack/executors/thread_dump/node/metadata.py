@@ -1,4 +1,4 @@
-"""What V8 says of its own objects, from the file that a process has mapped. Called by `v8_child`; parsing is pure.
+"""What V8 says of its own objects, from the file that a process has mapped. Called by `child`; parsing is pure.
 
 Node.js exports integers called `v8dbg_*` for debuggers that look at dead processes: where a field stands in an object,
 which number a type has, where a frame keeps its function (V8, tools/gen-postmortem-metadata.py). They stand in the

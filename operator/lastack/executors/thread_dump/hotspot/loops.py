@@ -1,6 +1,6 @@
 """Whether a thread of a JVM may be in a loop that has no safepoint, which a thread dump would wait for. Pure look.
 
-Called by `hotspot_child` before anything is sent. All threads of a JVM stop until the last one has reached a safepoint,
+Called by `child` before anything is sent. All threads of a JVM stop until the last one has reached a safepoint,
 and nobody can call that off: 5 to 10 s were measured for one counted loop compiled for the serial collector. With G1,
 ZGC and Shenandoah (from JDK 10) such loops are cut into strips and have one.
 """

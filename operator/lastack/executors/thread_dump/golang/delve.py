@@ -1,4 +1,4 @@
-"""Goroutines of a Go program that does not serve them, by delve where it is installed. Used by `readers`.
+"""Goroutines of a Go program that does not serve them, by delve where it is installed. Used by `reader`.
 
 Only where the policy allows a stop, and for at most `maxPause`: delve reads the debugging information of the program
 while all of it stands, which takes a second or more. A SIGQUIT, which ends a Go program, is never sent.
@@ -11,7 +11,8 @@ import pathlib
 import shutil
 
 from lastack import errors
-from lastack.executors.thread_dump import delve_child, gates, pauses, stopping
+from lastack.executors.thread_dump import gates, pauses, stopping
+from lastack.executors.thread_dump.golang import delve_child
 
 _WITHIN = dt.timedelta(seconds=10)
 _GRACE = dt.timedelta(seconds=5)

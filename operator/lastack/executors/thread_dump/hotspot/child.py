@@ -1,4 +1,4 @@
-"""Ask one HotSpot JVM for its threads, as the user of the JVM. Called by `hotspot_attach`.
+"""Ask one HotSpot JVM for its threads, as the user of the JVM. Called by `attach`.
 
 HotSpot answers nobody else: `ask_as_user` runs in a child process that becomes that user, `ask_as_ourselves` in a
 thread where that is who we are. Whoever calls checks the process before, and ends this when it takes too long. The
@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from lastack.executors.thread_dump import hotspot_loops
+from lastack.executors.thread_dump.hotspot import loops
 from lastack.kernel import procfs
 
 GONE, CLOSED, NO_ROOM, SILENT, STRANGER, REFUSED = (
@@ -207,7 +207,7 @@ def _check_environment(pid: int) -> None:
 
 def _check_loops(pid: int, *, uncut: bool) -> None:
     """All of its threads would stand still until the loop ends, and nobody could let them go."""
-    thread = hotspot_loops.running_without_pause(pid, uncut=uncut)
+    thread = loops.running_without_pause(pid, uncut=uncut)
     if thread is not None:
         _fail(LOOPS, f"its thread {thread}")
 

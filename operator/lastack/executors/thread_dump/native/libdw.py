@@ -1,4 +1,4 @@
-"""Native stacks by libdw, the library of eu-stack: one process, thread by thread. Called by `native_child` alone.
+"""Native stacks by libdw, the library of eu-stack: one process, thread by thread. Called by `child` alone.
 
 A thread is stopped only while its own stack is walked; names are looked up when all of them run again. Programs and
 libraries are opened below /proc/PID/root, so that those of a container are its own. Everything here runs in a child:

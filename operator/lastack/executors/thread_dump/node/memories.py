@@ -1,4 +1,4 @@
-"""The memory of a process as something that may be torn, hostile or gone: every read is bounded. Used by `v8_*`."""
+"""The memory of a process as something that may be torn, hostile or gone: every read is bounded. Used all over here."""
 
 import struct
 from collections.abc import Callable

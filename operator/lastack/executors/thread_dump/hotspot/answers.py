@@ -1,4 +1,4 @@
-"""HotSpot: what a JVM said of its threads (`Thread.print -l`), as stacks. Used by `series`; asked by `hotspot_attach`.
+"""HotSpot: what a JVM said of its threads (`Thread.print -l`), as stacks. Used by `reader`; asked by `attach`.
 
 Read line by line and never trusted to be whole: a dump that is cut gives the threads that it still has, and says so.
 The tables below are the place to teach another server's pools or another framework's packages.

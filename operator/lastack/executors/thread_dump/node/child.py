@@ -1,4 +1,4 @@
-"""Read the JavaScript stack of a Node.js, in a child that can be ended at any time. Called by `v8_stacks`.
+"""Read the JavaScript stack of a Node.js, in a child that can be ended at any time. Called by `reader`.
 
 Its main thread is stopped only while it runs: of one that sleeps in a system call the stack stands still by itself,
 and whether it did is seen afterwards. What was found goes to 1 as JSON. The kernel ends this child by SIGALRM when the
@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator
 
 from lastack import errors
 from lastack.engine import samples
-from lastack.executors.thread_dump import children, kernel_view, seizures, v8_frames, v8_memory, v8_metadata
+from lastack.executors.thread_dump import children, kernel_view, seizures
+from lastack.executors.thread_dump.node import memories, metadata, walks
 from lastack.kernel import procfs
 
 _CPU_SECONDS = 10
@@ -42,7 +43,7 @@ class Request:
 class _Look:
     """One attempt: the stack, whether the thread ran, and how long it stood for it; None: it moved meanwhile."""
 
-    stack: v8_frames.Stack
+    stack: walks.Stack
     running: bool
     stopped_seconds: float
 
@@ -85,7 +86,7 @@ def _document(request: Request) -> dict[str, object]:
         raise errors.Unsupported(
             f"the JavaScript of process {request.pid} can be read on {_MACHINE} only, and this is {platform.machine()}"
         )
-    layout = v8_metadata.of_process(request.pid)
+    layout = metadata.of_process(request.pid)
     memory = os.open(f"/proc/{request.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
     if not procfs.is_same(request.pid, request.started):
         raise errors.NotReachable("it has ended")
@@ -119,17 +120,17 @@ def _told(look: _Look) -> dict[str, object]:
     }
 
 
-def _look(request: Request, memory: int, layout: v8_metadata.Layout) -> _Look | None:
+def _look(request: Request, memory: int, layout: metadata.Layout) -> _Look | None:
     before = _standing(request.pid)
     if before is None:
         return _look_stopped(request, memory, layout)
     pointer, _ = before
     ground = _ground(request.pid, pointer)
-    stack = v8_frames.walk(_memory(memory), layout, ground, None)
+    stack = walks.walk(_memory(memory), layout, ground, None)
     return _Look(stack, running=False, stopped_seconds=0) if _standing(request.pid) == before else None
 
 
-def _look_stopped(request: Request, memory: int, layout: v8_metadata.Layout) -> _Look | None:
+def _look_stopped(request: Request, memory: int, layout: metadata.Layout) -> _Look | None:
     if request.most_stopped_seconds <= 0:
         raise _MayNotStop
     facts = procfs.process(request.pid)
@@ -141,11 +142,11 @@ def _look_stopped(request: Request, memory: int, layout: v8_metadata.Layout) -> 
     with _armed(request.most_stopped_seconds) as arm, seizures.stopped(request.pid, arm) as registers:
         began = time.perf_counter()
         here = dataclasses.replace(ground, low=registers.rsp)
-        stack = v8_frames.walk(
+        stack = walks.walk(
             _memory(memory),
             layout,
             here,
-            v8_frames.Registers(registers.rip, registers.rbp, registers.r12, registers.r9),
+            walks.Registers(registers.rip, registers.rbp, registers.r12, registers.r9),
         )
         took = time.perf_counter() - began
     return _Look(stack, running=True, stopped_seconds=took)
@@ -164,7 +165,7 @@ def _armed(seconds: float) -> Iterator[Callable[[], None]]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _memory(descriptor: int) -> v8_memory.Memory:
+def _memory(descriptor: int) -> memories.Memory:
     """A new one each time: what was read before is no longer true."""
 
     def read(address: int, size: int) -> bytes:
@@ -173,7 +174,7 @@ def _memory(descriptor: int) -> v8_memory.Memory:
         except (OSError, OverflowError):
             return b""
 
-    return v8_memory.Memory(read)
+    return memories.Memory(read)
 
 
 def _standing(pid: int) -> tuple[int, tuple[str, ...]] | None:
@@ -190,7 +191,7 @@ def _standing(pid: int) -> tuple[int, tuple[str, ...]] | None:
     return int(words[-2], 16), (*words, *switches)
 
 
-def _ground(pid: int, pointer: int) -> v8_frames.Ground:
+def _ground(pid: int, pointer: int) -> walks.Ground:
     maps = procfs.read(f"/proc/{pid}/maps")
     if isinstance(maps, samples.Missing):
         raise errors.NotReachable(maps.why)
@@ -202,7 +203,7 @@ def _ground(pid: int, pointer: int) -> v8_frames.Ground:
     stack = next((span for span, _, name in spans if name == b"[stack]"), None)
     if stack is None:
         raise errors.NotReachable("its main stack is not mapped")
-    return v8_frames.Ground(
+    return walks.Ground(
         low=pointer,
         high=stack[1],
         writable=[span for span, rights, _ in spans if rights.startswith(b"rw")],

@@ -1,4 +1,4 @@
-"""Objects of V8's heap, read from outside: strings, functions, the script and the line. Called by `v8_frames`; pure.
+"""Objects of V8's heap, read from outside: strings, functions, the script and the line. Called by `walks`; pure.
 
 Nothing is believed: an object counts as what its map says that it is, lengths are capped, nesting ends. What is not
 what it should be is Torn, and costs one frame or one name.
@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 
-from lastack.executors.thread_dump import v8_memory, v8_metadata, v8_sources
+from lastack.executors.thread_dump.node import memories, metadata, sources
 
 MOST_CHARACTERS = 512
 """Of a name: what is longer is cut."""
@@ -35,32 +35,32 @@ class Function:
     name: str
     script: str
     position: int | None
-    source: v8_sources.Source | None
+    source: sources.Source | None
 
 
 class Heap:
     """Reads objects; what costs much is read once."""
 
-    def __init__(self, memory: v8_memory.Memory, layout: v8_metadata.Layout) -> None:
+    def __init__(self, memory: memories.Memory, layout: metadata.Layout) -> None:
         """`layout` is that of the V8 whose memory it is."""
         self._memory = memory
         self._layout = layout
         self._functions: dict[int, Function] = {}
-        self._sources: dict[int, v8_sources.Source] = {}
+        self._sources: dict[int, sources.Source] = {}
         self._maps: dict[int, int] = {}
 
     def is_a(self, tagged: int, name: str) -> bool:
         """Whether it points to an object of this class, by V8's name for it."""
         try:
             return self._type(tagged) in self._layout.types[name]
-        except v8_memory.Torn:
+        except memories.Torn:
             return False
 
     def is_object(self, tagged: int) -> bool:
         """Whether it points to an object at all: something with a map."""
         try:
             return self.is_a(self._map(tagged), "Map")
-        except v8_memory.Torn:
+        except memories.Torn:
             return False
 
     def function(self, tagged: int) -> Function:
@@ -68,7 +68,7 @@ class Heap:
         shared = self._field(tagged, self._layout.function_shared)
         if shared not in self._functions:
             if not self.is_a(shared, "SharedFunctionInfo"):
-                raise v8_memory.Torn("a function")
+                raise memories.Torn("a function")
             self._functions[shared] = self._function(shared)
         return self._functions[shared]
 
@@ -82,7 +82,7 @@ class Heap:
         try:
             length = self._small(self._field(bytecodes, layout.array_length))
             return _position_at(self._position_table(bytecodes), at) if 0 <= at < length else None
-        except v8_memory.Torn:
+        except memories.Torn:
             return None
 
     def text(self, tagged: int, most: int = MOST_CHARACTERS) -> str:
@@ -110,20 +110,20 @@ class Heap:
         name, position = self._name_and_position(shared)
         return Function(name, script, position, source)
 
-    def _script(self, tagged: int) -> tuple[str, v8_sources.Source | None]:
+    def _script(self, tagged: int) -> tuple[str, sources.Source | None]:
         """Name and source; none for what is built in. A function that is debugged has something before its script."""
         if not self.is_a(tagged, "Script"):
             return "", None
         try:
             name = self.text(self._field(tagged, self._layout.script_name))
-        except v8_memory.Torn:
+        except memories.Torn:
             name = "evaluated code"  # eval() and new Function() have no name
         source = self._field(tagged, self._layout.script_source)
         if source not in self._sources:
             try:
-                self._sources[source] = v8_sources.Source(*self._source(source))
-            except v8_memory.Torn:
-                self._sources[source] = v8_sources.Source(b"", 1)
+                self._sources[source] = sources.Source(*self._source(source))
+            except memories.Torn:
+                self._sources[source] = sources.Source(b"", 1)
         return name, self._sources[source]
 
     def _name_and_position(self, shared: int) -> tuple[str, int | None]:
@@ -133,7 +133,7 @@ class Heap:
             return self._of_scope(known)
         try:
             name = self.text(known)
-        except v8_memory.Torn:
+        except memories.Torn:
             name = ""
         compiled = self._field(shared, layout.shared_data)
         if not self.is_a(compiled, "UncompiledData"):
@@ -141,7 +141,7 @@ class Heap:
         if not name:
             try:
                 name = self.text(self._field(compiled, layout.uncompiled_name))
-            except v8_memory.Torn:
+            except memories.Torn:
                 name = ""
         return name, self._memory.number(compiled - 1 + layout.uncompiled_start)
 
@@ -151,7 +151,7 @@ class Heap:
         first = 1 + layout.scope_first
         many = self._small(self._slot(scope, 1 + layout.scope_locals))
         if not 0 <= many <= _MOST_LOCALS:
-            raise v8_memory.Torn("variables of a scope")
+            raise memories.Torn("variables of a scope")
         # A module has its number of variables in front.
         if many and _is_small(self._slot(scope, first)):
             first += 1
@@ -187,7 +187,7 @@ class Heap:
         for slot in slots:
             try:
                 name = self.text(slot)
-            except v8_memory.Torn:
+            except memories.Torn:
                 continue
             if name:
                 return name
@@ -205,7 +205,7 @@ class Heap:
         layout, skipped = self._layout, 0
         length = self._memory.number(tagged - 1 + layout.string_length)
         if length < 0:
-            raise v8_memory.Torn("the length of a string")
+            raise memories.Torn("the length of a string")
         wanted = min(length, most)
         for _ in range(_MOST_PARTS):
             kind = self._string_type(tagged)
@@ -221,16 +221,16 @@ class Heap:
                 return self._memory.read(tagged - 1 + chars + skipped * width, wanted * width), width
             elif way == layout.external:
                 # Behind the resource V8 keeps where its characters stand.
-                data = self._memory.word(tagged - 1 + layout.external_resource + v8_memory.WORD)
+                data = self._memory.word(tagged - 1 + layout.external_resource + memories.WORD)
                 return self._memory.read(data + skipped * width, wanted * width), width
             else:
                 break
-        raise v8_memory.Torn("a string in one piece")
+        raise memories.Torn("a string in one piece")
 
     def _string_type(self, tagged: int) -> int:
         kind = self._type(tagged)
         if kind >= self._layout.first_nonstring:
-            raise v8_memory.Torn("a string")
+            raise memories.Torn("a string")
         return kind
 
     def _position_table(self, bytecodes: int) -> bytes:
@@ -241,17 +241,17 @@ class Heap:
         layout = self._layout
         fields = [
             self._field(bytecodes, at)
-            for at in range(layout.map + v8_memory.WORD, layout.bytecode - v8_memory.WORD + 1, v8_memory.WORD)
+            for at in range(layout.map + memories.WORD, layout.bytecode - memories.WORD + 1, memories.WORD)
         ]
         trusted = [field for field in fields if self.is_a(field, "TrustedByteArray")]
         plain = [field for field in fields if self.is_a(field, "ByteArray")]
         found = next(iter(trusted or reversed(plain)), None)
         if found is None:
-            raise v8_memory.Torn("a table of positions")
-        length = self._small(self._field(found, layout.map + v8_memory.WORD))
+            raise memories.Torn("a table of positions")
+        length = self._small(self._field(found, layout.map + memories.WORD))
         if not 0 <= length <= _MOST_TABLE:
-            raise v8_memory.Torn("a table of positions")
-        return self._memory.read(found - 1 + layout.map + 2 * v8_memory.WORD, length)
+            raise memories.Torn("a table of positions")
+        return self._memory.read(found - 1 + layout.map + 2 * memories.WORD, length)
 
     def _type(self, tagged: int) -> int:
         """The number of its class. Raises Torn where it is no object."""
@@ -259,10 +259,10 @@ class Heap:
 
     def _map(self, tagged: int) -> int:
         if not _is_pointer(tagged):
-            raise v8_memory.Torn("a pointer")
+            raise memories.Torn("a pointer")
         found = self._memory.word(tagged - 1 + self._layout.map)
         if not _is_pointer(found):
-            raise v8_memory.Torn("a map")
+            raise memories.Torn("a map")
         return found
 
     def _instance_type(self, of_map: int) -> int:
@@ -273,25 +273,25 @@ class Heap:
     def _field(self, tagged: int, offset: int) -> int:
         """A field of an object; of one that the collector is moving right now, where it is moved to."""
         if not _is_pointer(tagged):
-            raise v8_memory.Torn("a pointer")
+            raise memories.Torn("a pointer")
         value = self._memory.word(tagged - 1 + offset)
         return self._moved(value) if _is_pointer(value) else value
 
     def _slot(self, tagged: int, index: int) -> int:
-        return self._field(tagged, index * v8_memory.WORD)
+        return self._field(tagged, index * memories.WORD)
 
     def _moved(self, tagged: int) -> int:
         """Where its map should be, an object that was moved away has its new address, without the mark."""
         try:
             found = self._memory.word(tagged - 1 + self._layout.map)
-        except v8_memory.Torn:
+        except memories.Torn:
             return tagged
-        return found + 1 if found and found % v8_memory.WORD == 0 and found >> 32 else tagged
+        return found + 1 if found and found % memories.WORD == 0 and found >> 32 else tagged
 
     def _small(self, value: int) -> int:
         """A small integer. Raises Torn where it is none."""
         if not _is_small(value):
-            raise v8_memory.Torn("a small integer")
+            raise memories.Torn("a small integer")
         number = value >> 32
         return number - (1 << 32) if number >> 31 else number
 

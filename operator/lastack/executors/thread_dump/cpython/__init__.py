@@ -1,0 +1,1 @@
+"""CPython, by py-spy, from outside."""

@@ -1,0 +1,1 @@
+"""HotSpot Java virtual machines, by attach."""
