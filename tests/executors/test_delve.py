@@ -82,7 +82,7 @@ def test_the_stuck_handler_is_named_with_leave_only(
     wanted = (
         f"{REQUESTS} of {REQUESTS} worker threads stand in main.waitForLock (main.go:13) waiting for a lock"
     )
-    assert found.text.startswith(wanted), found.text
+    assert found.text.startswith(wanted), (found.text, with_leave.missing)
     assert "lock" == found.meaning.cause.value
     assert "waitForLock" not in str(without.rounds)
 
