@@ -18,7 +18,8 @@ from tests.engine.makers import Code, queued
 Kind = vocabulary.CauseKind
 BLIND = samples.Missing("not permitted")
 DATABASE, CACHE = "10.9.0.7:7000", "10.9.0.8:6379"
-MASTER, ONE, TWO = samples.Pid(7), samples.Pid(8), samples.Pid(9)
+CLIENT = "192.0.2.7:50000"
+MASTER, ONE, TWO, THREE = (samples.Pid(number) for number in range(7, 11))
 IDLE = samples.GroupSample(0, 0, 1000, None, 0, dt.timedelta(0))
 """A control group without limits."""
 
@@ -55,7 +56,17 @@ def reads(number: int, peer: str = DATABASE) -> samples.ThreadStand:
 
 def sends(number: int) -> samples.ThreadStand:
     """A thread that sends to a client."""
-    return thread(number, "sendto", "inbound", "192.0.2.7:50000")
+    return thread(number, "sendto", "inbound", CLIENT)
+
+
+def hears(pid: samples.Pid | int) -> samples.ThreadStand:
+    """The main thread of a process that waits for what a client says."""
+    return samples.ThreadStand(samples.Pid(pid), pid, False, "recvfrom", 20 + pid, "inbound", CLIENT)
+
+
+def locks(pid: samples.Pid) -> samples.ThreadStand:
+    """The main thread of a process that waits for a lock."""
+    return samples.ThreadStand(pid, pid, False, "futex")
 
 
 def idles(number: int) -> samples.ThreadStand:
@@ -126,6 +137,11 @@ STANDS = [
      [[*map(sends, range(20, 24)), *POOL]] * 2, (Kind.DOWNSTREAM, DATABASE, 20, 24)),
     ("reading from a client is waiting for its next request",
      [[thread(number, "read", "inbound", "192.0.2.7:5") for number in range(20, 30)]] * 2, None),
+    ("the only thread of a process that reads from a client serves nobody else", [[hears(7)]] * 2,
+     (Kind.CLIENT, None, 1, 1)),
+    ("seen once it may be reading a request", [[hears(7)]], None),
+    ("a client's connection in epoll is a loop that waits for anything",
+     [[thread(7, "epoll_wait", "inbound", CLIENT)]] * 2, None),
     ("a loop without an end is found running in every look", [[thread(7, None)]] * 3, (Kind.CPU, None, 1, None)),
     ("two looks are too few: a busy thread is found running often", [[thread(7, None)]] * 2, None),
     ("another thread in each look is work", [[thread(look, None)] for look in range(5)], None),
@@ -140,6 +156,27 @@ def test_the_cause_shows_in_where_threads_stand(
     """Half of the workers on one thing, in every look."""
     cause = sought(window(*stands))
     assert (NOTHING if expected is None else (*expected, "threadStands")) == told(cause), claim
+
+
+HELD = [
+    ("half of the workers read from clients", [EVENTS, hears(ONE), locks(TWO)], True, Kind.CLIENT),
+    ("fewer do: the others wait for something else",
+     [EVENTS, hears(ONE), locks(TWO), locks(THREE)], True, Kind.UNKNOWN),
+    ("while nobody waits they are kept-alive connections", [EVENTS, hears(ONE), hears(TWO)], False, Kind.UNKNOWN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("claim", "stands", "waited_for", "kind"), HELD)
+def test_clients_that_say_nothing_hold_who_serves_one_at_a_time(
+    claim: str, stands: list[samples.ThreadStand], waited_for: bool, kind: Kind
+) -> None:
+    """Pre-forked workers: each stands on one connection, and new ones wait."""
+    forked = [process(samples.Pid(pid)) for pid in {MASTER, *(stand.pid for stand in stands)}]
+    seen = window(stands, stands, processes=lambda _: forked)
+    if not waited_for:
+        quiet = dataclasses.replace(makers.look().listener, depth=0, queued=makers.EMPTY)
+        seen = samples.Window(tuple(dataclasses.replace(each, listener=quiet) for each in seen.looks))
+    assert kind is sought(seen).kind, claim
 
 
 def grown(last: samples.GroupSample, first: samples.GroupSample = IDLE) -> samples.Window:

@@ -11,7 +11,7 @@ import datetime as dt
 import functools
 from collections.abc import Callable, Sequence
 
-from lastack.engine import findings, samples, stands, thresholds
+from lastack.engine import findings, queues, samples, stands, thresholds
 from lastack.policy import vocabulary
 
 _Kind = vocabulary.CauseKind
@@ -90,12 +90,22 @@ def _downstream(window: samples.Window) -> findings.Cause | None:
 
 
 def _client(window: samples.Window) -> findings.Cause | None:
-    """The workers send to clients that do not read, in every look."""
+    """The workers send to clients that do not read, in every look; or read from clients that say nothing."""
     readings = _readings(window)
     stuck = _fewest(readings, lambda stand: stand.side == "inbound" and stand.call in stands.SENDS)
     if not _decides(window, readings, stuck):
-        return None
+        stuck = _fewest(readings, _serves_alone)
+        if queues.shallowest(window) < 1 or not _leads(window, readings, stuck):
+            return None
     return findings.Cause(_Kind.CLIENT, _STANDS, _LOW, stuck=stuck.threads, of=_on_sockets(readings[-1]))
+
+
+def _serves_alone(stand: samples.ThreadStand) -> bool:
+    """The main thread of a process stands on a connection of a client: it serves nobody else meanwhile.
+
+    Other threads that read from clients are what every pool has that keeps connections alive.
+    """
+    return stand.side == "inbound" and stand.thread == stand.pid and stand.call not in stands.RESTS
 
 
 def _cpu(window: samples.Window) -> findings.Cause | None:
@@ -151,13 +161,18 @@ def _decides(window: samples.Window, readings: Readings, held: _Held) -> bool:
     """
     if not held.threads or len(readings) < 2:
         return False
-    workers = _workers(window.last.owner)
-    if held.main and held.main >= len(workers) * thresholds.CAUSE_SHARE:
+    if _leads(window, readings, held):
         return True
     last = readings[-1]
     at_work = sum(1 for stand in last if _is_at_work(stand))
     others = at_work if held.threads >= thresholds.CAUSE_THREADS else len(last) - _resting(last)
     return held.threads >= others * thresholds.CAUSE_SHARE
+
+
+def _leads(window: samples.Window, readings: Readings, held: _Held) -> bool:
+    """Whether so many main threads are those of half of the worker processes."""
+    workers = _workers(window.last.owner)
+    return len(readings) >= 2 and held.main > 0 and held.main >= len(workers) * thresholds.CAUSE_SHARE
 
 
 def _readings(window: samples.Window) -> list[tuple[samples.ThreadStand, ...]]:
@@ -185,10 +200,7 @@ def _on_sockets(reading: tuple[samples.ThreadStand, ...]) -> int:
 
 
 def _workers(owner: samples.Owner) -> list[samples.Pid]:
-    """The processes that serve: of a master that forked others, those others."""
-    pids = {process.pid for process in owner.processes}
-    forked = [process.pid for process in owner.processes if process.parent in pids]
-    return forked or [process.pid for process in owner.processes]
+    return [process.pid for process in owner.workers]
 
 
 def _always(window: samples.Window, pid: samples.Pid, holds: Callable[[samples.ProcessSample], bool]) -> bool:

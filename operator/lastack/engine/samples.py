@@ -252,6 +252,12 @@ class Owner:
         return next((process for process in self.processes if process.pid == self.pid), None)
 
     @property
+    def workers(self) -> tuple[ProcessSample, ...]:
+        """The processes that serve: of a master that forked others, those others."""
+        pids = {process.pid for process in self.processes}
+        return tuple(process for process in self.processes if process.parent in pids) or self.processes
+
+    @property
     def fullest(self) -> ProcessSample | None:
         """The process with the largest share of its file limit in use: of a pre-forking server a worker.
 
