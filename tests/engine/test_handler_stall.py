@@ -65,6 +65,12 @@ CASES = [
      stalled([40.0 + at for at in range(900)], stands=looks.waiting_for([DATABASE] * 200) + looks.locked(30)), HIGH),
     ("three of many threads are the readers of a message bus as well",
      stalled(EIGHT, stands=looks.waiting_for(DOWN[:3]) + looks.locked(60)), LOW),
+    ("and they may be as many as the polls that clients gave up a minute ago",
+     stalled(EIGHT[:3], stands=looks.waiting_for(DOWN[:4]) + looks.locked(7)), LOW),
+    ("so may threads that compute in the background",
+     stalled(EIGHT[:3], (0, 1, 2, 3, 5), stands=looks.running(3) + looks.locked(7)), LOW),
+    ("for longer than polls last it is one thread for each",
+     stalled([121.0] * 3, stands=looks.waiting_for(DOWN[:4]) + looks.locked(7)), HIGH),
     ("a thread for each on a peer of its own is no group", stalled(EIGHT, stands=looks.waiting_for(
         [f"10.9.0.{at}:9092" for at in range(8)])), UNTOLD),
     ("two threads are none", stalled(EIGHT, stands=looks.waiting_for(DOWN[:2])), UNTOLD),

@@ -50,7 +50,8 @@ HANDLER_OLD = dt.timedelta(minutes=10)
 
 HANDLER_OUTLIVED = dt.timedelta(minutes=2)
 """Polls that began together end together, so that none of them ends for a while, and others end meanwhile; the usual
-ones last 30 to 90 s. Unanswered for longer, while others are answered, is more than a poll."""
+ones last 30 to 90 s. Unanswered for longer, while others are answered, is more than a poll; so it is when a thread
+stands still for each, as the readers of a message bus do all day."""
 
 HANDLER_ENDINGS = 3
 """If the connections ended at their own ages so many should have ended in the window; that none did by chance has a

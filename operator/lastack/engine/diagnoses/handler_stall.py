@@ -36,7 +36,7 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
     if course.ended_old:
         return None
     rows = (*course.unread, *course.held)
-    second = None if len(rows) < thresholds.HANDLER_ROWS else _threads(window, len(rows))
+    second = None if len(rows) < thresholds.HANDLER_ROWS else _threads(window, rows)
     if second is None:
         rows = course.unread
         second = None if len(rows) < thresholds.HANDLER_ROWS else _endings(window, rows, course.ended_young)
@@ -49,11 +49,12 @@ def _queue_moves(window: samples.Window, measured: findings.Signals) -> bool:
     return queues.shallowest(window) == 0 or queues.progresses(window, measured)
 
 
-def _threads(window: samples.Window, rows: int) -> _Second | None:
+def _threads(window: samples.Window, rows: tuple[float, ...]) -> _Second | None:
     """Three threads or more that the same thing holds.
 
-    High when there is one for each connection, or when they are half of the process (further connections then wait
-    inside it for a worker): the readers of a message bus, which always stand still, are neither.
+    High when they are half of the process (further connections then wait inside it for a worker), or when there is one
+    for each connection and these are older than a poll: the readers of a message bus, which always stand still, may be
+    as many as the polls that clients gave up.
     """
     standing = stands.standing(window)
     if isinstance(standing, samples.Missing):
@@ -61,7 +62,9 @@ def _threads(window: samples.Window, rows: int) -> _Second | None:
     largest = next(iter(stands.groups(standing.threads)), None)
     if largest is None or largest.threads < thresholds.HANDLER_ROWS:
         return None
-    many = largest.threads >= rows or largest.threads * 2 >= _all_threads(window)
+    outlived = max(rows) >= thresholds.HANDLER_OUTLIVED.total_seconds()
+    one_for_each = largest.threads >= len(rows) and outlived
+    many = one_for_each or largest.threads * 2 >= _all_threads(window)
     lasts = standing.readings >= thresholds.WINDOW_SAMPLES and standing.span >= thresholds.FULL_WINDOW
     if not many or not lasts:
         confidence = _Confidence.LOW
