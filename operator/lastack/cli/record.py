@@ -56,7 +56,9 @@ def _size(_context: click.Context, _option: click.Parameter, text: str) -> int:
     callback=_size,
     help="The recording ends before the file is larger.",
 )
-@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@click.option(
+    "--force", is_flag=True, help="Replace FILE if it is there; only an ordinary file is ever replaced."
+)
 @click.pass_context
 def record(
     context: click.Context,

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import pathlib
+import stat
 import types
 import zlib
 from collections.abc import Iterator, Mapping
@@ -52,6 +53,7 @@ class Recorder:
         self._ended = False
         made = path.with_name(f".{path.name}.new") if replace else path
         with _translated(path):
+            _refuse_what_is_no_file(path)
             self._file = _make(made, replace=replace)
         try:
             self._line(recordings.header_line(header))
@@ -120,6 +122,23 @@ class Recorder:
             _append(self._file, block, after=self.size)
         self.size += len(block)
         self._packer = packer
+
+
+def _refuse_what_is_no_file(path: pathlib.Path) -> None:
+    """Raise UsageError where a device, a pipe or a folder stands, or a link to one as /dev/stdout is.
+
+    A replacement is a rename: as root it would take /dev/null away from the whole host.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError
+    if not stat.S_ISREG(mode):
+        raise errors.UsageError(
+            f"{path} is no ordinary file, and is never replaced", fix="give the name of a file to make"
+        )
 
 
 def _make(path: pathlib.Path, *, replace: bool) -> int:
