@@ -202,6 +202,17 @@ def test_every_namespace_is_looked_at(ground: grounds.Ground) -> None:
     assert [pid] == [item["member"]["pid"] for item in answer.document["items"]]
 
 
+def test_several_namespaces_are_united(ground: grounds.Ground, tmp_path: pathlib.Path) -> None:
+    """--netns may be given again: the last one does not hide the others, and what is not there hides none."""
+    with grounds.ground(tmp_path / "other") as other, listening(ground) as one, listening(other) as two:
+        asked = (one, "/run/netns/nowhere", two, "/run/netns/neverland")
+        named = [word for where in asked for word in ("--netns", str(where))]
+        answer = diagnose(*named, "--for", "0")
+    assert {one, two} == {item["member"]["pid"] for item in answer.document["items"]}
+    (row,) = [row for row in answer.document["missing"] if row["signal"] == "listeners"]
+    assert (None, True, True) == (row["member"], "nowhere" in row["why"], "neverland" in row["why"])
+
+
 def test_siblings_on_one_port_are_an_item_each(ground: grounds.Ground) -> None:
     """SO_REUSEPORT: what such a socket can never have is null, inherent, and does not make the answer incomplete."""
     with listening(ground) as one, listening(ground) as other:

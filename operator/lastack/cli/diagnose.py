@@ -52,7 +52,7 @@ def diagnose(
     port_numbers: tuple[int, ...],
     pids: tuple[int, ...],
     units: tuple[str, ...],
-    netns: str | None,
+    netns: tuple[str, ...],
     all_netns: bool,
     window: dt.timedelta,
     dump: bool,
@@ -94,7 +94,7 @@ def diagnose(
 def _refuse_what_needs_a_machine(wanted: places.Wanted, *, dump: bool) -> None:
     """A recording holds what was seen; there is nothing behind it to look into."""
     given = {
-        "--netns": wanted.netns is not None,
+        "--netns": bool(wanted.netns),
         "--all-netns": wanted.all_netns,
         "--pid": wanted.pids is not None,
         "--unit": wanted.units is not None,

@@ -112,7 +112,10 @@ def missing_rows(answer: Answer) -> tuple[MissingRow, ...]:
             rows.setdefault((what, None), why)
         else:
             member = None if what.startswith(("netns/", "recording/")) else what
-            rows.setdefault((LISTENERS, member), why)
+            before = rows.get((LISTENERS, member), why)
+            # Of several namespaces that are not there all are told, in the one row that they share.
+            both = why if before == why else dataclasses.replace(before, why=f"{before.why}; {why.why}")
+            rows[LISTENERS, member] = both
     for item in answer.items:
         member = _member_name(item)
         if member is None:

@@ -67,7 +67,7 @@ def record(
     port_numbers: tuple[int, ...],
     pids: tuple[int, ...],
     units: tuple[str, ...],
-    netns: str | None,
+    netns: tuple[str, ...],
     all_netns: bool,
     span: dt.timedelta,
     every: dt.timedelta,

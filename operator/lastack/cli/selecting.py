@@ -40,7 +40,8 @@ _OPTIONS = (
     click.option(
         "--netns",
         metavar="PID|PATH",
-        help="In the network namespace of a process, or of a file such as /run/netns/NAME.",
+        multiple=True,
+        help="In the network namespace of a process, or of a file such as /run/netns/NAME; may be given again.",
     ),
     click.option("--all-netns", is_flag=True, help="In every network namespace that has a process."),
 )
@@ -57,7 +58,7 @@ def wanted(
     port_numbers: Sequence[int],
     pids: Sequence[int],
     units: Sequence[str],
-    netns: str | None,
+    netns: Sequence[str],
     *,
     all_netns: bool,
 ) -> places.Wanted:
@@ -69,7 +70,7 @@ def wanted(
         ports=frozenset(port_numbers),
         pids=frozenset(samples.Pid(pid) for pid in pids) if pids else None,
         units=frozenset(unit if "." in unit else f"{unit}.service" for unit in units) if units else None,
-        netns=netns,
+        netns=tuple(netns),
         all_netns=all_netns,
     )
 
@@ -79,8 +80,7 @@ def words(asked: places.Wanted) -> tuple[str, ...]:
     found = [f"--port={port}" for port in sorted(asked.ports)]
     found += [f"--pid={pid}" for pid in sorted(asked.pids or ())]
     found += [f"--unit={unit}" for unit in sorted(asked.units or ())]
-    if asked.netns is not None:
-        found.append(f"--netns={asked.netns}")
+    found += [f"--netns={where}" for where in asked.netns]
     if asked.all_netns:
         found.append("--all-netns")
     return tuple(found)

@@ -37,7 +37,7 @@ def top(
     port_numbers: tuple[int, ...],
     pids: tuple[int, ...],
     units: tuple[str, ...],
-    netns: str | None,
+    netns: tuple[str, ...],
     all_netns: bool,
     every: str,
     once: bool,

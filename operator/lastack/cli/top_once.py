@@ -35,8 +35,9 @@ def show(wanted: places.Wanted, window: dt.timedelta, output: str) -> int:
 def _print(answer: diagnosis_documents.Answer, wanted: places.Wanted) -> None:
     rows = top_rows.arranged(top_rows.of(answer.items), top_rows.Order.TROUBLE, "")
     width = printing.width()
+    several = wanted.all_netns or len(wanted.netns) > 1
     # A narrow table has no room for it beside a whole diagnosis; -o json has it.
-    columns = top_tables.layout(width, netns=wanted.all_netns and width >= _WIDE)
+    columns = top_tables.layout(width, netns=several and width >= _WIDE)
     if rows:
         printing.text(top_tables.titles(columns))
     for row in rows:

@@ -20,8 +20,8 @@ class Wanted:
     ports: frozenset[int] = frozenset()
     pids: frozenset[samples.Pid] | None = None
     units: frozenset[str] | None = None
-    netns: str | None = None
-    """A pid, or the path of a namespace."""
+    netns: tuple[str, ...] = ()
+    """Each a pid, or the path of a namespace; empty: not asked."""
     all_netns: bool = False
 
 
@@ -88,16 +88,20 @@ def _candidates(
     wanted: Wanted, pids: frozenset[samples.Pid] | None, missing: list[tuple[str, samples.Missing]]
 ) -> Iterable[tuple[str, ports.Selection]]:
     """Selections by namespace, with the name under which one that cannot be seen is reported."""
-    if wanted.netns is not None:
-        if wanted.netns.isdecimal():
-            pid = samples.Pid(int(wanted.netns))
-            return [(f"pid/{pid}", ports.Selection(netns_pid=pid))]
-        return [(f"netns/{wanted.netns}", ports.Selection(netns_path=wanted.netns))]
+    if wanted.netns:
+        return [_named(where) for where in wanted.netns]
     if wanted.all_netns:
         return _every_namespace(missing)
     if pids is not None:
         return [(f"pid/{pid}", ports.Selection(netns_pid=pid)) for pid in sorted(pids)]
     return [("netns/self", ports.Selection())]
+
+
+def _named(where: str) -> tuple[str, ports.Selection]:
+    if where.isdecimal():
+        pid = samples.Pid(int(where))
+        return f"pid/{pid}", ports.Selection(netns_pid=pid)
+    return f"netns/{where}", ports.Selection(netns_path=where)
 
 
 def _every_namespace(missing: list[tuple[str, samples.Missing]]) -> list[tuple[str, ports.Selection]]:
