@@ -334,3 +334,46 @@ def test_text_tells_the_same(ground: grounds.Ground) -> None:
     assert "CRITICAL not-listening  port 81" in first
     assert any(line.startswith("127.0.0.1:8000") and "healthy" in line for line in done.stdout.splitlines())
     assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("ports", "first"),
+    [
+        ((), "LISTENER"),
+        (("--port", "81"), "CRITICAL"),
+        (("--port", "81", "--port", "8000"), "CRITICAL"),
+        (("--pid", "4194303"), "nothing could be seen"),
+    ],
+    ids=["healthy", "sick", "sick and healthy", "nothing"],
+)
+def test_the_parts_of_the_text_stand_apart(
+    ground: grounds.Ground, ports: tuple[str, ...], first: str
+) -> None:
+    """One empty line before what was not seen and one before the total, whatever else there is."""
+    with listening(ground) as pid:
+        done = subprocess.run(
+            [
+                *(grounds.PROGRAM, "diagnose", "--netns", str(pid), "--netns", "/run/netns/nowhere"),
+                *("--for", "0", *ports),
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+    *parts, missing, total = done.stdout.split("\n\n")
+    assert parts[0].startswith(first)
+    assert missing.startswith("not seen\n  ")
+    assert "one look, so rates are unknown" in total
+    assert [] == [part for part in parts if not part or part.startswith("\n")]
+
+
+def test_a_namespace_that_is_not_there_is_not_called_this_one() -> None:
+    """In the text; in the JSON its row has no member."""
+    done = subprocess.run(
+        [grounds.PROGRAM, "diagnose", "--netns", "/run/netns/nowhere", "--for", "0"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert 3 == done.returncode
+    assert "\n  listeners: the network namespace /run/netns/nowhere is not there" in done.stdout

@@ -33,11 +33,11 @@ def show(answer: diagnosis_documents.Answer, *, recorded: bool = False) -> None:
         printing.text()
     if others:
         printing.table(("LISTENER", "PROCESS", "DIAGNOSIS", ""), [_row(item) for item in others])
+        printing.text()
     if not answer.items:
         printing.text("no listeners" if not answer.missing else "nothing could be seen")
-    _show_missing(diagnosis_documents.missing_rows(answer))
-    if others or not answer.items:
         printing.text()
+    _show_missing(diagnosis_documents.missing_rows(answer))
     printing.text(_total(answer, sick))
 
 
@@ -81,14 +81,21 @@ def _show_missing(rows: Sequence[diagnosis_documents.MissingRow]) -> None:
     for row in rows:
         if not row.missing.inherent:
             together[row.missing.why, row.missing.fix].append(row)
-    if together:
-        printing.text()
-        printing.text(printing.tinted("not seen", printing.Tone.WARN))
+    if not together:
+        return
+    printing.text(printing.tinted("not seen", printing.Tone.WARN))
     for (why, fix), those in together.items():
         signals = list(dict.fromkeys(row.signal for row in those))
-        members = list(dict.fromkeys(row.member or "this namespace" for row in those))
-        words = f"{_names(signals)} of {_names(members)}: {why}" + (f"; {fix}" if fix else "")
+        # A namespace that was not found is named by the reason; it is not this one.
+        members = list(dict.fromkeys(row.member or "this namespace" for row in those if not _is_place(row)))
+        whose = f" of {_names(members)}" if members else ""
+        words = f"{_names(signals)}{whose}: {why}" + (f"; {fix}" if fix else "")
         _print(_paragraph(words, printing.width(), _INDENT))
+    printing.text()
+
+
+def _is_place(row: diagnosis_documents.MissingRow) -> bool:
+    return row.member is None and row.signal == diagnosis_documents.LISTENERS
 
 
 def _total(answer: diagnosis_documents.Answer, sick: Sequence[diagnosis_documents.Diagnosed]) -> str:

@@ -123,8 +123,13 @@ def _every_namespace(missing: list[tuple[str, samples.Missing]]) -> list[tuple[s
 
 def hidden_namespaces(processes: int) -> samples.Missing:
     """What is said about so many processes whose network namespaces may not be seen."""
+    what = (
+        "the network namespace of 1 process"
+        if processes == 1
+        else f"the network namespaces of {processes} processes"
+    )
     return samples.Missing(
-        f"not permitted: the network namespaces of {processes} processes cannot be seen",
+        f"not permitted: {what} cannot be seen",
         "run as root, or with CAP_SYS_PTRACE and CAP_SYS_ADMIN",
     )
 
