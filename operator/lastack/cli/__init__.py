@@ -63,6 +63,8 @@ def group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 0 done, 1 findings, 2 usage, 3 world, 4 refused, 130 interrupted."""
+    if sys.stdout is None:  # closed by the caller, as with >&-, who wants the exit code alone
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     stdout = sys.stdout
     try:
         result = group.main(arguments, standalone_mode=False)

@@ -186,6 +186,16 @@ def _cut(word: str, size: int) -> str:
 
 
 def _out(line: str) -> None:
-    # Bytes, because stdout may have a narrower encoding than the world has letters.
-    sys.stdout.flush()
-    click.echo(_SURROGATES.sub("\N{REPLACEMENT CHARACTER}", line).encode())
+    try:
+        sys.stdout.flush()
+        # Bytes, because stdout may have a narrower encoding than the world has letters.
+        click.echo(_SURROGATES.sub("\N{REPLACEMENT CHARACTER}", line).encode())
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        # What is still buffered is given up, or the interpreter fails on it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise errors.NotReachable(
+            f"the answer cannot be written to stdout: {problem.strerror}",
+            fix="free some space where it goes, or send it elsewhere",
+        ) from problem
