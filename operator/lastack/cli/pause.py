@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
+from collections.abc import Iterator
 
 import click
 
@@ -30,12 +32,14 @@ def pause(reason: str, lasting: str | None, state_dir: pathlib.Path, output: str
         span = quantities.duration(lasting) if lasting else None
     except ValueError as error:
         raise errors.UsageError(f"--for: {error}") from None
-    where = _prepared(state_dir)
-    try:
-        asked = {"reason": reason, "for": lasting} if lasting else {"reason": reason}
-        text = str(control.ask(where, "pause", asked).get("text"))
-    except errors.NotReachable:
-        text = _write(where, pauses.paused(_now(), str(peers.myself()), reason, span))
+    with _failing_as(output):
+        where = _prepared(state_dir)
+        try:
+            asked = {"reason": reason, "for": lasting} if lasting else {"reason": reason}
+            text = str(control.ask(where, "pause", asked).get("text"))
+        except errors.NotReachable:
+            text = _write(where, pauses.paused(_now(), str(peers.myself()), reason, span))
+            printing.note(f"{_nobody(state_dir)}; the pause holds from its next start")
     _print(text, output, paused=True)
 
 
@@ -44,15 +48,17 @@ def pause(reason: str, lasting: str | None, state_dir: pathlib.Path, output: str
 @printing.output_option("text", "json")
 def resume(state_dir: pathlib.Path, output: str) -> None:
     """Acts may begin again."""
-    where = _prepared(state_dir)
-    try:
-        text = str(control.ask(where, "resume", {}).get("text"))
-    except errors.NotReachable:
-        with state_access.writing(where) as book:
-            fact = pauses.resumed(_now(), str(peers.myself()), book.folded.pause)
-            with book.transaction():
-                book.append([fact])
-        text = fact.text
+    with _failing_as(output):
+        where = _prepared(state_dir)
+        try:
+            text = str(control.ask(where, "resume", {}).get("text"))
+        except errors.NotReachable:
+            with state_access.writing(where) as book:
+                fact = pauses.resumed(_now(), str(peers.myself()), book.folded.pause)
+                with book.transaction():
+                    book.append([fact])
+            text = fact.text
+            printing.note(_nobody(state_dir))
     _print(text, output, paused=False)
 
 
@@ -65,6 +71,23 @@ def _now() -> instants.Now:
 def _prepared(path: pathlib.Path) -> state_dir.StateDir:
     """The directory, made when there is none yet: a pause may come before the first `lastack run`."""
     return state_dir.prepare(path)
+
+
+@contextlib.contextmanager
+def _failing_as(output: str) -> Iterator[None]:
+    """With `-o json` a failure is a document too."""
+    try:
+        yield
+    except errors.WorldError as problem:
+        if output == "json":
+            missing = [{"why": problem.message, "fix": problem.fix}]
+            printing.json_document("Pause", {"paused": None, "text": None, "missing": missing})
+        raise
+
+
+def _nobody(path: pathlib.Path) -> str:
+    """What is said on stderr, because the directory may be another one than that of the lastack that was meant."""
+    return printing.plain(f"no lastack runs on {path}")
 
 
 def _write(where: state_dir.StateDir, fact: facts.Fact) -> str:
