@@ -220,6 +220,7 @@ def test_json_of_the_commands_that_need_no_state(tmp_path: pathlib.Path) -> None
         ("diagnose", "--pid", "4194305", "--for", "0", "-o", "json"): 3,
         ("top", "--once", "--pid", "4194305", "--for", "0", "-o", "json"): 3,
         ("dump", "4194305", "-o", "json"): 3,
+        ("ledger", "verify", str(tmp_path / "none.jsonl"), "-o", "json"): 3,
     }
     for status, run in zip(commands.values(), command_runs.run_all(list(commands)), strict=True):
         assert (status, 1) == (run.status, len(documents(run.out))), run
@@ -339,28 +340,6 @@ def test_a_stdout_that_is_closed_already(arguments: str, state: pathlib.Path) ->
     )
     os.close(writer)
     assert (0, "") == (done.returncode, done.stderr)
-
-
-@pytest.mark.parametrize("words", ["diagnose --for 0", "diagnose --for 0 -o json", "top --once --for 0"])
-def test_a_stdout_that_is_full_is_not_called_a_finding(words: str) -> None:
-    """Exit 3 and the reason, not 1: a full disk below the log of a check says nothing about the service."""
-    with pathlib.Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [PROGRAM, *words.split()], stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
-    assert (3, 2) == (done.returncode, len(done.stderr.splitlines())), done.stderr
-    assert "cannot be written to stdout: No space left on device" in done.stderr
-
-
-def test_a_stdout_that_was_never_open_leaves_the_exit_code() -> None:
-    """As with >&-: nobody reads, and the exit code is true all the same."""
-    done = subprocess.run(
-        ["bash", "-c", f"{PROGRAM} diagnose --pid 4194303 --for 0 >&-"],
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    assert (3, "") == (done.returncode, done.stderr)
 
 
 def on_a_terminal(*arguments: str, **environment: str) -> str:

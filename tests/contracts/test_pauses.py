@@ -34,3 +34,11 @@ def test_a_failure_is_one_document_too(words: tuple[str, ...], tmp_path: pathlib
     document = json.loads(run.out)
     assert ("Pause", None) == (document["kind"], document["paused"])
     assert document["missing"][0]["why"], run
+
+
+def test_status_says_it_when_nothing_is_held(tmp_path: pathlib.Path) -> None:
+    """An announcement with nothing behind it reads as if something were lost."""
+    place = ("--state-dir", str(tmp_path / "state"))
+    assert 0 == command_runs.run("resume", *place).status
+    run = command_runs.run("status", *place)
+    assert (3, "nothing is paused, and no setting is leased\n") == (run.status, run.out), run

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pathlib
 import sys
+from collections.abc import Mapping
 
 import click
 
 from lastack import errors
 from lastack.cli import printing, state_access
 from lastack.runbook import chain
+
+_VERIFICATION = "LedgerVerification"
+_UNSEEN: Mapping[str, object] = {"ok": None}
 
 
 @click.group(name="ledger")
@@ -29,12 +33,13 @@ def verify(file: pathlib.Path | None, state_dir: pathlib.Path, output: str) -> i
     Exit status: 0 every entry holds, 1 one does not and is named, 3 there is no ledger.
     """
     if file is None:
-        with state_access.reading(state_dir, output, "LedgerVerification", {"ok": None}) as reading:
+        with state_access.reading(state_dir, output, _VERIFICATION, _UNSEEN) as reading:
             found = reading.verify()
     else:
-        found = _verify_file(file)
+        with state_access.told(output, _VERIFICATION, _UNSEEN):
+            found = _verify_file(file)
     if output == "json":
-        printing.json_document("LedgerVerification", _verification(found))
+        printing.json_document(_VERIFICATION, _verification(found))
     elif isinstance(found, chain.Intact):
         printing.text(
             f"{printing.tinted('ok', printing.Tone.GOOD)} {found.count} entries from seq {found.first}"
@@ -57,7 +62,10 @@ def export(state_dir: pathlib.Path, output: str, since: int) -> None:
     stdout = sys.stdout.buffer
     with state_access.reading(state_dir, output, "", {}) as reading:
         for line in reading.lines(since - 1):
-            stdout.write(line + b"\n")
+            with printing.writing():
+                stdout.write(line + b"\n")
+    with printing.writing():
+        stdout.flush()
 
 
 def _verify_file(file: pathlib.Path) -> chain.Intact | chain.Broken:

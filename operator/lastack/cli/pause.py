@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import click
 
@@ -13,6 +12,8 @@ from lastack.cli import printing, state_access
 from lastack.engine import facts, instants
 from lastack.runbook import pauses
 from lastack.stores import control, peers, state_dir
+
+_UNKNOWN: Mapping[str, object] = {"paused": None, "text": None}
 
 
 @click.command()
@@ -32,7 +33,7 @@ def pause(reason: str, lasting: str | None, state_dir: pathlib.Path, output: str
         span = quantities.duration(lasting) if lasting else None
     except ValueError as error:
         raise errors.UsageError(f"--for: {error}") from None
-    with _failing_as(output):
+    with state_access.told(output, "Pause", _UNKNOWN):
         where = _prepared(state_dir)
         try:
             asked = {"reason": reason, "for": lasting} if lasting else {"reason": reason}
@@ -48,7 +49,7 @@ def pause(reason: str, lasting: str | None, state_dir: pathlib.Path, output: str
 @printing.output_option("text", "json")
 def resume(state_dir: pathlib.Path, output: str) -> None:
     """Acts may begin again."""
-    with _failing_as(output):
+    with state_access.told(output, "Pause", _UNKNOWN):
         where = _prepared(state_dir)
         try:
             text = str(control.ask(where, "resume", {}).get("text"))
@@ -71,18 +72,6 @@ def _now() -> instants.Now:
 def _prepared(path: pathlib.Path) -> state_dir.StateDir:
     """The directory, made when there is none yet: a pause may come before the first `lastack run`."""
     return state_dir.prepare(path)
-
-
-@contextlib.contextmanager
-def _failing_as(output: str) -> Iterator[None]:
-    """With `-o json` a failure is a document too."""
-    try:
-        yield
-    except errors.WorldError as problem:
-        if output == "json":
-            missing = [{"why": problem.message, "fix": problem.fix}]
-            printing.json_document("Pause", {"paused": None, "text": None, "missing": missing})
-        raise
 
 
 def _nobody(path: pathlib.Path) -> str:

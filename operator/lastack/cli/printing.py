@@ -6,6 +6,7 @@ through `plain`, so that no escape sequence in it reaches a terminal.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import json
@@ -15,7 +16,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO, TypeVar
 
 import click
@@ -186,10 +187,17 @@ def _cut(word: str, size: int) -> str:
 
 
 def _out(line: str) -> None:
-    try:
+    with writing():
         sys.stdout.flush()
         # Bytes, because stdout may have a narrower encoding than the world has letters.
         click.echo(_SURROGATES.sub("\N{REPLACEMENT CHARACTER}", line).encode())
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Raise NotReachable where stdout cannot be written; a reader that has left is none of that."""
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as problem:

@@ -19,10 +19,16 @@ from lastack.stores import ledger, readings, state_dir
 def reading(
     path: pathlib.Path, output: str, kind: str, nothing: Mapping[str, Any]
 ) -> Iterator[readings.Reading]:
-    """Read the ledger below `path`. With `-o json` an error is a document too: `nothing`, and why in `missing`."""
+    """Read the ledger below `path`; errors are told as in `told`."""
+    with told(output, kind, nothing), readings.reading(state_dir.existing(path)) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def told(output: str, kind: str, nothing: Mapping[str, Any]) -> Iterator[None]:
+    """With `-o json` an error is a document too: `nothing`, and why in `missing`."""
     try:
-        with readings.reading(state_dir.existing(path)) as found:
-            yield found
+        yield
     except errors.WorldError as error:
         if output == "json":
             printing.json_document(kind, {**nothing, "missing": [{"why": error.message, "fix": error.fix}]})

@@ -36,7 +36,10 @@ def status(context: click.Context, state_dir: pathlib.Path, output: str) -> None
             printing.json_document("Status", {**_asleep(where), "running": False})
         else:
             printing.note(f"{problem.message}; this is what its ledger says")
-            _print_holds(_asleep(where))
+            held = _asleep(where)
+            _print_holds(held)
+            if not (held["paused"] or held["leases"] or held["diskFull"]):
+                printing.text("nothing is paused, and no setting is leased")
         context.exit(3)
     if output == "json":
         body = {name: value for name, value in document.items() if name not in ("apiVersion", "kind")}
