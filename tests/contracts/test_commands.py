@@ -122,6 +122,8 @@ def test_help_lists_every_command() -> None:
     found = command_runs.run_all([(name, "--help") for name in groups])
     assert tuple(COMMANDS) == listed(top.out)
     assert [sorted(subs) for subs in groups.values()] == [sorted(listed(run.out)) for run in found]
+    # A sentence that is cut ends in three dots, as the words after COMMAND do in the line before.
+    assert [] == [run.out for run in found if "..." in run.out.partition("Commands:")[2]]
 
 
 def test_help_of_every_command_is_light() -> None:

@@ -26,7 +26,7 @@ _POLICY = "demo"
 @click.command()
 @click.option(
     "--state-dir",
-    type=click.Path(path_type=pathlib.Path, file_okay=False),
+    type=click.Path(path_type=pathlib.Path, file_okay=False, readable=False),
     help="Where the ledger, the evidence and the record are left; by default a fresh folder below "
     "$XDG_STATE_HOME/lastack/demo (~/.local/state/lastack/demo).",
 )

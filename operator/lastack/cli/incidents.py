@@ -75,7 +75,7 @@ def show(incident: str, state_dir: pathlib.Path, output: str) -> None:
     )
 
 
-@incidents_group.command()
+@incidents_group.command(short_help="Print the runbook record of one incident.")
 @click.argument("incident", metavar="ID")
 @printing.state_dir_option
 @printing.output_option("md", "text", "json")

@@ -21,9 +21,11 @@ def ledger_group() -> None:
     """Check and export the audited history of everything that lastack did and refused."""
 
 
-@ledger_group.command()
+@ledger_group.command(short_help="Check the hash chain of the ledger or of an export.")
 @click.argument(
-    "file", required=False, type=click.Path(dir_okay=False, allow_dash=True, path_type=pathlib.Path)
+    "file",
+    required=False,
+    type=click.Path(dir_okay=False, allow_dash=True, readable=False, path_type=pathlib.Path),
 )
 @printing.state_dir_option
 @printing.output_option("text", "json")
@@ -51,7 +53,7 @@ def verify(file: pathlib.Path | None, state_dir: pathlib.Path, output: str) -> i
     return 0 if isinstance(found, chain.Intact) else 1
 
 
-@ledger_group.command()
+@ledger_group.command(short_help="Print the ledger, one entry a line.")
 @printing.state_dir_option
 @printing.output_option("jsonl")
 @click.option(

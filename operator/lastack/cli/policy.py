@@ -15,8 +15,14 @@ def policy_group() -> None:
     """Check policy files."""
 
 
-@policy_group.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=pathlib.Path))
+@policy_group.command(short_help="Say everything that is wrong with policy files.")
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    type=click.Path(path_type=pathlib.Path, readable=False),
+)
 @printing.output_option("text", "json")
 @click.option("--strict", is_flag=True, help="Exit with 1 when there are warnings.")
 def check(files: tuple[pathlib.Path, ...], output: str, *, strict: bool) -> None:

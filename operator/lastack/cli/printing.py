@@ -68,10 +68,13 @@ def output_option(*formats: str) -> Callable[[F], F]:
 
 
 def state_dir_option(command: F) -> F:
-    """The `--state-dir` option of every command that reads or writes state; the parameter is `state_dir`."""
+    """The `--state-dir` option of every command that reads or writes state; the parameter is `state_dir`.
+
+    Whether it may be read is for those who read it to say: that is a matter of rights, not of usage.
+    """
     decorate = click.option(
         "--state-dir",
-        type=click.Path(path_type=pathlib.Path, file_okay=False),
+        type=click.Path(path_type=pathlib.Path, file_okay=False, readable=False),
         default=settings.STATE_DIR,
         show_default=True,
         help="Where lastack keeps its ledger, evidence and records.",

@@ -19,12 +19,12 @@ from lastack.observability import logs
 @click.option(
     "--policies",
     "policy_dir",
-    type=click.Path(path_type=pathlib.Path),
+    type=click.Path(path_type=pathlib.Path, readable=False),
     help=f"Directory of policies (*.yaml); {settings.POLICY_DIR} by default.",
 )
 @click.option(
     "--state-dir",
-    type=click.Path(path_type=pathlib.Path),
+    type=click.Path(path_type=pathlib.Path, readable=False),
     help=f"Ledger, evidence and records; {settings.STATE_DIR} by default.",
 )
 @click.option(
