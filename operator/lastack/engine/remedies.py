@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from lastack.engine import actions, causes, findings, samples
+from lastack.engine import actions, causes, findings, newcomers, samples
 from lastack.policy import sysctls, valid, vocabulary
 
 _Code = vocabulary.DiagnosisCode
@@ -32,6 +32,7 @@ _RESTART: dict[_Code, tuple[bool, str]] = {
     _Code.HEALTHY: (False, "nothing is wrong"),
     _Code.UNKNOWN: (False, "what is wrong is not known"),
 }
+_RESTART_ANEW = "frees stuck workers; if it is still starting, it begins its start anew: wait for it first"
 _DESTROY: dict[_Code, str] = {
     _Code.FD_EXHAUSTION: "destroying the CLOSE_WAIT sockets wipes the rows: the files stay open",
     _Code.ACCEPT_STALL: "destroying the CLOSE_WAIT sockets wipes the symptom: the queue stays full and nobody accepts",
@@ -84,6 +85,12 @@ def advise(finding: findings.Finding, window: samples.Window | None) -> findings
     restart, why = _RESTART[finding.code]
     cause = finding.cause
     never = causes.RESTART_NEVER_HELPS.get(cause.kind) if cause is not None else None
+    if (
+        finding.code is _Code.ACCEPT_STALL
+        and window is not None
+        and newcomers.starting_for(window) is not None
+    ):
+        why = _RESTART_ANEW
     restarted = findings.Remedy(vocabulary.ActionKind.ROLLING_RESTART, never or why)
     (can if restart and never is None else cannot).append(restarted)
     if cause is not None and cause.kind is vocabulary.CauseKind.DOWNSTREAM and cause.peer is not None:

@@ -6,6 +6,10 @@ STALL_HEAD_AGE = dt.timedelta(seconds=10)
 """A connection that waited so long for accept() has outlived the usual client time-outs (5 to 10 s); a healthy
 server accepts within milliseconds, a busy one within a second or two."""
 
+STARTING = dt.timedelta(minutes=2)
+"""A service that listens before it is ready takes nobody until it is: within two minutes most are, and the start time
+that systemd and Kubernetes grant is no longer by default (90 s, and three probes 10 s apart)."""
+
 CRITICAL_HEAD_AGE = dt.timedelta(seconds=30)
 """Few clients wait longer: whoever is behind the head of the queue has given up."""
 

@@ -3,7 +3,7 @@
 The size of the queue says nothing: a blocked event loop has 5 of 511 waiting, a full one 51 of 50.
 """
 
-from lastack.engine import close_waits, findings, queues, samples, signals, thresholds
+from lastack.engine import close_waits, findings, newcomers, queues, samples, signals, thresholds
 from lastack.engine.diagnoses import evidence
 from lastack.policy import vocabulary
 
@@ -67,10 +67,18 @@ def _finding(
         code=vocabulary.DiagnosisCode.ACCEPT_STALL,
         severity=evidence.severity(measured),
         confidence=confidence,
-        summary=(
-            f"the application has stopped accepting: {evidence.connections(listener.depth)}, {waited}, "
-            "and none was taken"
-        ),
+        summary=_summary(window, f"{evidence.connections(listener.depth)}, {waited}"),
         evidence=evidence.known(pieces),
         signals=measured,
+    )
+
+
+def _summary(window: samples.Window, waiting: str) -> str:
+    """Of a young service that holds no connection it is not known whether it ever accepted."""
+    age = newcomers.starting_for(window)
+    if age is None:
+        return f"the application has stopped accepting: {waiting}, and none was taken"
+    return (
+        f"the application does not accept: {waiting}, and none was taken; it began {age.total_seconds():.0f} s ago and "
+        "holds no connection: it may still be starting"
     )
