@@ -105,6 +105,24 @@ def test_a_stall_says_its_numbers_in_words() -> None:
     assert vocabulary.CauseKind.UNKNOWN is finding.cause.kind
 
 
+@pytest.mark.parametrize(
+    ("finding", "said"),
+    [
+        (diagnose(waits(8, 0), waits(12, 4, drops=50)), "12.5 connection attempts a second are dropped"),
+        (
+            diagnose(full(9, 0), full(13, 50)),
+            "12.5 connection attempts a second are dropped, since the queue is full",
+        ),
+    ],
+)
+def test_a_stall_says_why_attempts_are_dropped_where_it_was_seen(
+    finding: findings.Finding, said: str
+) -> None:
+    """A SYN queue that is full drops them as well, while the accept queue has room."""
+    assert Code.ACCEPT_STALL is finding.code
+    assert said == finding.evidence[-1].text
+
+
 def test_a_stall_of_ghosts_says_how_long_it_was_watched() -> None:
     """There is no head to tell the age of."""
     finding = diagnose(look(0, depth=3), look(10, depth=3))
@@ -123,6 +141,10 @@ def burst(
 
 DROPPING = [
     ("a queue that drains between bursts is too small", [burst(0, 129, 0), burst(4, 2, 50)],
+     (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
+    ("a queue for one, which a backlog of 0 is, drains when it is empty",
+     [dataclasses.replace(each, listener=dataclasses.replace(each.listener, limit=0))
+      for each in (burst(0, 1, 0), burst(4, 0, 50))],
      (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
     ("under 4 s that is medium", [burst(0, 129, 0), burst(1, 2, 50)],
      (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.MEDIUM)),

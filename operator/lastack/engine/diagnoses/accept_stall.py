@@ -51,6 +51,7 @@ def _finding(
     listener = window.last.listener
     seconds = window.length.total_seconds()
     waited = f"the first for {age:.0f} s" if age is not None else f"for at least {seconds:.0f} s"
+    overflowed = queues.deepest(window) > listener.limit
     depth = findings.Evidence(
         _Name.ACCEPT_QUEUE_DEPTH,
         listener.depth,
@@ -61,7 +62,7 @@ def _finding(
         depth,
         evidence.head(measured),
         evidence.progress(window, measured),
-        evidence.drops(measured, ", since the queue is full"),
+        evidence.drops(measured, ", since the queue is full" if overflowed else ""),
     )
     return findings.Finding(
         code=vocabulary.DiagnosisCode.ACCEPT_STALL,

@@ -38,7 +38,7 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
 
 
 def _drains(window: samples.Window) -> bool:
-    half = window.last.listener.limit * thresholds.DRAINED_SHARE
+    half = max(1, window.last.listener.limit * thresholds.DRAINED_SHARE)
     filled = window.first.listener.depth >= half
     for earlier, look in itertools.pairwise(window.looks):
         listener = look.listener
