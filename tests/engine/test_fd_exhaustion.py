@@ -158,3 +158,27 @@ def test_what_helps_is_a_restart_a_larger_limit_or_the_code_and_no_sysctl() -> N
     cannot = {one.remedy: one.why for one in finding.cannot_help}
     assert {"socketDestroy", "net.core.somaxconn", "net.ipv4.tcp_fin_timeout"} <= set(cannot)
     assert cannot["net.core.somaxconn"].startswith("a longer accept queue only buys room")
+
+
+@pytest.mark.parametrize(
+    ("claim", "established", "said_so"),
+    [
+        ("clients that are still there come again", 512, True),
+        ("a few of them are no table full", 511, False),
+        ("and where nobody counts them it is not known", BLIND, False),
+    ],
+)
+def test_a_restart_is_doubted_where_living_connections_fill_the_table(
+    claim: str, established: int | samples.Missing, said_so: bool
+) -> None:
+    """The diagnosis is as sure as ever; what a restart would do is told."""
+    seen = [
+        dataclasses.replace(each, listener=dataclasses.replace(each.listener, established=established))
+        for each in (waits(0, 1024), waits(5, 1024))
+    ]
+    finding = said(*seen)
+    assert (Code.FD_EXHAUSTION, Confidence.HIGH) == (finding.code, finding.confidence)
+    whys = {remedy.remedy: remedy.why for remedy in finding.can_help}
+    assert said_so == ("living connections fill the table" in whys[vocabulary.ActionKind.ROLLING_RESTART]), (
+        claim
+    )

@@ -17,7 +17,7 @@ NOTHING = makers.close_waits()
 LONG_AGO = 3600.0
 
 
-def owner(*ages: float, at: float) -> samples.Owner:
+def owner(*ages: float, at: float, state: str) -> samples.Owner:
     """A process of the first age; those after it are workers that it forked."""
     processes = tuple(
         samples.ProcessSample(
@@ -28,6 +28,7 @@ def owner(*ages: float, at: float) -> samples.Owner:
             20,
             1024,
             1,
+            state=state,
         )
         for number, age in enumerate(ages)
     )
@@ -41,6 +42,7 @@ def starting(
     dead: samples.DeadSockets | None = None,
     at: tuple[float, ...] = (0, 5),
     waits: float = 15,
+    state: str = "S",
 ) -> samples.Window:
     """One has waited for so long at the last look, in the queue of processes of these ages."""
     end = at[-1]
@@ -50,7 +52,7 @@ def starting(
             second,
             waiting=queued({1: waits - end + second}),
             held=held,
-            owner=owner(*(age - end + second for age in ages), at=second),
+            owner=owner(*(age - end + second for age in ages), at=second, state=state),
         )
         counted = dataclasses.replace(seen.listener, established=established)
         made.append(looks.seen(dataclasses.replace(seen, listener=counted), dead=dead))
@@ -67,6 +69,7 @@ CASES = [
     ("or when it was reset", starting(20, dead=makers.dead([5.0])), False),
     ("where nobody counts connections it is not known", starting(20, established=UNTOLD), False),
     ("nor where no process can be seen", starting(), False),
+    ("who was stopped does not start", starting(20, state="T"), False),
     ("one look sees it as well", starting(20, at=(0,)), True),
 ]  # fmt: skip
 

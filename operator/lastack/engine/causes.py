@@ -24,7 +24,6 @@ RESTART_NEVER_HELPS: dict[vocabulary.CauseKind, str] = {
 """Whatever the policy says."""
 
 _PROCESS_STATE, _CPU_TIME, _GROUP, _STANDS = "processState", "cpuTime", "cgroup", "threadStands"
-_STOPPED = frozenset({"T", "t"})
 _UNKILLABLE = "D"
 
 Readings = Sequence[tuple[samples.ThreadStand, ...]]
@@ -44,7 +43,9 @@ def seek(window: samples.Window, finding: findings.Finding) -> findings.Cause | 
 def _stopped(window: samples.Window) -> findings.Cause | None:
     """Most workers were stopped by a signal, or by a tracer, in every look."""
     workers = _workers(window.last.owner)
-    stopped = [pid for pid in workers if _always(window, pid, lambda process: process.state in _STOPPED)]
+    stopped = [
+        pid for pid in workers if _always(window, pid, lambda process: process.state in samples.STOPPED)
+    ]
     if 2 * len(stopped) <= len(workers):
         return None
     return findings.Cause(_Kind.STOPPED, _PROCESS_STATE, _LOW, stuck=len(stopped), of=len(workers))

@@ -10,12 +10,15 @@ from lastack.engine import dead_sockets, samples, thresholds
 
 
 def starting_for(window: samples.Window) -> dt.timedelta | None:
-    """How old the oldest of its workers is, while all are young and none is known to have taken anybody; else None.
+    """How old the oldest of its workers is, while all are young, run, and hold nobody whom they took; else None.
 
     Whoever was taken shows: a stuck worker holds the connection on which it is stuck. Where no look counts those that
     are open, nothing is known.
     """
-    ages = [window.last.at.steady - worker.started for worker in window.last.owner.workers]
+    workers = window.last.owner.workers
+    if any(worker.state in samples.STOPPED for worker in workers):
+        return None
+    ages = [window.last.at.steady - worker.started for worker in workers]
     if not ages or max(ages) >= thresholds.STARTING:
         return None
     counted = [

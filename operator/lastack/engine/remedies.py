@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from lastack.engine import actions, causes, findings, newcomers, samples
+from lastack.engine import actions, causes, findings, newcomers, samples, signals, thresholds
 from lastack.policy import sysctls, valid, vocabulary
 
 _Code = vocabulary.DiagnosisCode
@@ -32,6 +32,10 @@ _RESTART: dict[_Code, tuple[bool, str]] = {
     _Code.HEALTHY: (False, "nothing is wrong"),
     _Code.UNKNOWN: (False, "what is wrong is not known"),
 }
+_RESTART_FILLS_AGAIN = (
+    "gives every file back; but living connections fill the table, "
+    "and clients that are still there come again"
+)
 _RESTART_ANEW = "frees stuck workers; if it is still starting, it begins its start anew: wait for it first"
 _DESTROY: dict[_Code, str] = {
     _Code.FD_EXHAUSTION: "destroying the CLOSE_WAIT sockets wipes the rows: the files stay open",
@@ -85,13 +89,8 @@ def advise(finding: findings.Finding, window: samples.Window | None) -> findings
     restart, why = _RESTART[finding.code]
     cause = finding.cause
     never = causes.RESTART_NEVER_HELPS.get(cause.kind) if cause is not None else None
-    if (
-        finding.code is _Code.ACCEPT_STALL
-        and window is not None
-        and newcomers.starting_for(window) is not None
-    ):
-        why = _RESTART_ANEW
-    restarted = findings.Remedy(vocabulary.ActionKind.ROLLING_RESTART, never or why)
+    why = never or _doubt(finding, window) or why
+    restarted = findings.Remedy(vocabulary.ActionKind.ROLLING_RESTART, why)
     (can if restart and never is None else cannot).append(restarted)
     if cause is not None and cause.kind is vocabulary.CauseKind.DOWNSTREAM and cause.peer is not None:
         can.append(findings.Remedy(vocabulary.ActionKind.SOCKET_DESTROY, _UNHOOKS.format(peer=cause.peer)))
@@ -106,6 +105,20 @@ def advise(finding: findings.Finding, window: samples.Window | None) -> findings
         help_ = sysctls.judge(name, finding.code, state)
         (can if help_.can else cannot).append(findings.Remedy(name, help_.why))
     return dataclasses.replace(finding, can_help=tuple(can), cannot_help=tuple(cannot))
+
+
+def _doubt(finding: findings.Finding, window: samples.Window | None) -> str | None:
+    """Why a restart that can help against the diagnosis may be for nothing here."""
+    if window is None:
+        return None
+    if finding.code is _Code.ACCEPT_STALL and newcomers.starting_for(window) is not None:
+        return _RESTART_ANEW
+    if finding.code is _Code.FD_EXHAUSTION:
+        living = signals.known(finding.signals.get(vocabulary.SignalName.ESTABLISHED))
+        limit = signals.known(finding.signals.get(vocabulary.SignalName.OPEN_FILES_LIMIT))
+        if living is not None and limit is not None and living >= limit * thresholds.TABLE_OF_DEAD:
+            return _RESTART_FILLS_AGAIN
+    return None
 
 
 def advise_outbound(finding: findings.Finding, namespace: samples.NamespaceSample) -> findings.Finding:

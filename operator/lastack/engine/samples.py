@@ -146,6 +146,10 @@ class ListenerSample:
     """What came through this listener, is over, and is still open in a process of its owner."""
 
 
+STOPPED = frozenset({"T", "t"})
+"""States of a process that was stopped by a signal, or by a tracer."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProcessSample:
     """One process at one instant; `started` is since boot and, with the pid, says which process it is."""

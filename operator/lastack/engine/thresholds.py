@@ -81,7 +81,8 @@ CLOSE_SETTLED = dt.timedelta(seconds=2)
 nothing about those that stay."""
 
 TABLE_OF_DEAD = 0.5
-"""When connections whose clients have left hold half of the file limit, the table does not empty by itself."""
+"""When connections whose clients have left hold half of the file limit, the table does not empty by itself. When living
+ones hold as much, their clients may come again after a restart, and fill it again."""
 
 SYN_FULL = 0.75
 """Three quarters of the limit of the SYN queue: the next burst of handshakes does not fit. It is also where the kernel
