@@ -230,11 +230,12 @@ def test_json_of_the_commands_that_need_no_state(tmp_path: pathlib.Path) -> None
 
 
 def test_an_incident_that_never_was(state: pathlib.Path) -> None:
-    """Named in the message, and not a traceback."""
+    """Named in the message, with the command that names the others in the same place; not a traceback."""
     at = ("demo-aaaaaaaaaa", "--state-dir", str(state))
     for run in command_runs.run_all([("incidents", "show", *at), ("incidents", "report", *at)]):
         assert 3 == run.status, run
         assert "demo-aaaaaaaaaa" in run.err, run
+        assert f"`lastack incidents list --state-dir {state}`" in run.err, run
         assert "Traceback" not in run.err, run
 
 

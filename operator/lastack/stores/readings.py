@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import shlex
 from collections.abc import Iterator, Mapping
 
 from lastack import errors
@@ -93,9 +94,10 @@ class Reading:
         with database.told(self._path):
             row = self._connection.execute("SELECT id, line FROM incidents WHERE id = ?", (name,)).fetchone()
             if row is None:
+                place = self._path.parent
                 raise errors.NotReachable(
-                    f"no incident {name} in {self._path.parent}",
-                    fix="`lastack incidents list` names those there are",
+                    f"no incident {name} in {place}",
+                    fix=f"`lastack incidents list --state-dir {shlex.quote(str(place))}` names those there are",
                 )
             query = "SELECT line FROM entries WHERE incident = ? ORDER BY seq"
             found = [entries.from_line(line) for (line,) in self._connection.execute(query, (name,))]
