@@ -100,6 +100,17 @@ def test_the_ledger_is_verified_in_place_and_as_a_file(healed: pathlib.Path, tmp
     )
 
 
+def test_an_export_without_an_entry_is_said_to_prove_nothing(tmp_path: pathlib.Path) -> None:
+    """One that failed leaves an empty file, which holds no wrong entry either."""
+    empty = tmp_path / "export.jsonl"
+    empty.touch()
+    done = subprocess.run(
+        [PROGRAM, "ledger", "verify", str(empty)], capture_output=True, text=True, check=True
+    )
+    assert "ok 0 entries from seq 1\n" == done.stdout
+    assert f"{empty} holds no entry, so that nothing was checked" in done.stderr
+
+
 def test_a_pause_without_a_running_lastack_is_written_under_the_lock(tmp_path: pathlib.Path) -> None:
     """Also before the first run; who said it is on record."""
     place = tmp_path / "state"

@@ -376,3 +376,8 @@ def test_the_worst_listener_comes_first() -> None:
     stall, leak = diagnose(*SICK[Code.ACCEPT_STALL]), diagnose(*SICK[Code.FD_LEAK])
     well, bursts = diagnose(look(0), look(1)), diagnose(*SICK[Code.BACKLOG_TOO_SMALL])
     assert [bursts, stall, leak, well] == sorted([well, leak, bursts, stall], key=diagnoses.rank)
+
+
+def test_one_look_is_not_said_to_have_lasted() -> None:
+    """What was seen once was seen at one instant."""
+    assert "accept queue 1 of 128" == diagnose(waits(12, 0)).evidence[0].text

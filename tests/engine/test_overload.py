@@ -199,3 +199,9 @@ def test_against_overload_neither_a_restart_nor_a_longer_queue_helps() -> None:
     finding = diagnoses.diagnose(window(*(served(at, 64) for at in (0, 2, 5))))
     assert ["capacity", "shedding", "fasterHandlers"] == [one.remedy for one in finding.can_help]
     assert {"rollingRestart", "net.core.somaxconn"} <= {one.remedy for one in finding.cannot_help}
+
+
+def test_a_queue_that_did_not_move_has_one_depth() -> None:
+    """Not between a number and itself."""
+    finding = diagnoses.diagnose(window(*(served(at, 64) for at in (0, 2, 5))))
+    assert "accept queue 64 of 128: it never fell below half" == finding.evidence[0].text

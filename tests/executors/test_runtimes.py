@@ -182,7 +182,7 @@ def test_tasks_that_wait_in_an_event_loop_are_said_not_to_be_seen() -> None:
     """Two hundred tasks stand, and no thread does: that must not read as health."""
     with worlds.running_python(ASYNCIO) as process:
         text = groups.find(series_of.taken(process.pid).rounds).text
-    assert text.startswith("none of 1 threads stands still outside of waiting for work")
+    assert text.startswith("none of 1 thread stands still outside of waiting for work")
     assert text.endswith(
         f"; the event loop of process {process.pid} rests: tasks that wait in it cannot be seen from outside"
     )

@@ -90,7 +90,7 @@ ACCEPTING = {"MainThread": (SELECT, SERVE, MODULE)}
         ),
         (
             [{"w0": (STALL, HANDLER, RUN)}, {"w0": (OTHER, HANDLER, RUN)}],
-            "none of 1 threads stands still outside of waiting for work (2 dumps over 5 s)",
+            "none of 1 thread stands still outside of waiting for work (2 dumps over 5 s)",
         ),
         (
             [ACCEPTING | {"p0": (GET, IDLE, RUN)}] * 2,

@@ -40,6 +40,10 @@ def verify(file: pathlib.Path | None, state_dir: pathlib.Path, output: str) -> i
     else:
         with state_access.told(output, _VERIFICATION, _UNSEEN):
             found = _verify_file(file)
+        if isinstance(found, chain.Intact) and not found.count:
+            printing.note(
+                f"{printing.plain(str(file))} holds no entry, so that nothing was checked: was the export written?"
+            )
     if output == "json":
         printing.json_document(_VERIFICATION, _verification(found))
     elif isinstance(found, chain.Intact):

@@ -51,12 +51,13 @@ def _finding(
     listener = window.last.listener
     seconds = window.length.total_seconds()
     waited = f"the first for {age:.0f} s" if age is not None else f"for at least {seconds:.0f} s"
+    lasting = f", never empty in {seconds:.1f} s" if seconds else ""
     overflowed = queues.deepest(window) > listener.limit
     depth = findings.Evidence(
         _Name.ACCEPT_QUEUE_DEPTH,
         listener.depth,
         listener.limit,
-        f"accept queue {listener.depth} of {listener.limit}, never empty in {seconds:.1f} s",
+        f"accept queue {listener.depth} of {listener.limit}{lasting}",
     )
     pieces = (
         depth,

@@ -62,10 +62,11 @@ def progress(window: samples.Window, measured: findings.Signals) -> findings.Evi
 
 
 def depth_range(window: samples.Window, why: str) -> findings.Evidence:
-    """Between what depths the queue moved; the value is the smallest."""
+    """Between what depths the queue moved, if it did; the value is the smallest."""
     smallest, largest = queues.shallowest(window), queues.deepest(window)
     limit = window.last.listener.limit
-    text = f"accept queue between {smallest} and {largest} of {limit}{why}"
+    depth = f"{largest}" if smallest == largest else f"between {smallest} and {largest}"
+    text = f"accept queue {depth} of {limit}{why}"
     return findings.Evidence(_Name.ACCEPT_QUEUE_DEPTH, smallest, limit, text)
 
 

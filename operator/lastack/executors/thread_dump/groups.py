@@ -67,7 +67,8 @@ def find(rounds: Sequence[Round]) -> Finding:
     if top is None:
         seen = f"{len(rounds)} dump{'s' if len(rounds) > 1 else ''} over {span.total_seconds():.3g} s"
         seen_by = f"{_reservation(rounds)}{_unseen(last)}"
-        text = f"none of {len(last)} threads stands still outside of waiting for work ({seen}){seen_by}"
+        threads = "thread" if len(last) == 1 else "threads"
+        text = f"none of {len(last)} {threads} stands still outside of waiting for work ({seen}){seen_by}"
         return Finding(text, None, 0, len(last), len(rounds), span, groups)
     stuck = [thread for thread in standing if places[thread.pid, thread.thread] == top]
     workers = _workers(rounds[-1], {thread.role for thread in stuck})
