@@ -188,6 +188,22 @@ def test_tasks_that_wait_in_an_event_loop_are_said_not_to_be_seen() -> None:
     )
 
 
+SIGNALLED = """
+import concurrent.futures, signal, threading
+pool, met = concurrent.futures.ThreadPoolExecutor(3), threading.Barrier(3)
+list(pool.map(lambda _: met.wait(), range(3)))
+print("up", flush=True)
+signal.sigwait({signal.SIGUSR1})
+"""
+
+
+def test_a_main_thread_that_waits_for_a_signal_is_not_stuck() -> None:
+    """It looks after the others; sigwait() is no frame of Python, and the line that calls it is the application's."""
+    with worlds.running_python(SIGNALLED) as process:
+        text = groups.find(series_of.taken(process.pid).rounds).text
+    assert text.startswith("none of 4 threads stands still outside of waiting for work")
+
+
 def test_a_go_program_is_known_by_its_linkers_note(tmp_path: pathlib.Path) -> None:
     """The linker puts it near the beginning of the file, also of stripped programs."""
     program = tmp_path / "served"

@@ -16,6 +16,10 @@ READS = frozenset({"read", "readv", "recvfrom", "recvmsg", "recvmmsg", "poll", "
 WRITES = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile"})
 
 
+_FOR_SIGNALS = frozenset({"rt_sigtimedwait", "rt_sigsuspend", "pause"})
+"""What a thread that looks after the others sleeps in: no runtime shows it as a frame."""
+
+
 def of_process(pid: int) -> Mapping[int, stacks.Wait] | samples.Missing:
     """Thread id (as this pid namespace has it) -> its wait; threads that ended meanwhile are left out."""
     threads = procfs.threads(pid)
@@ -55,10 +59,16 @@ def joined(dump: stacks.ProcessDump) -> stacks.ProcessDump:
         return dataclasses.replace(dump, threads=(dataclasses.replace(thread, wait=wait),))
     outer = _outer_ids(dump.pid, waits)
     threads = tuple(
-        dataclasses.replace(thread, wait=thread.wait or waits.get(outer.get(thread.thread, thread.thread)))
+        _waiting(thread, thread.wait or waits.get(outer.get(thread.thread, thread.thread)))
         for thread in dump.threads
     )
     return dataclasses.replace(dump, threads=threads)
+
+
+def _waiting(thread: stacks.ThreadStack, wait: stacks.Wait | None) -> stacks.ThreadStack:
+    """One of several threads, with its wait; who waits for a signal waits for work."""
+    for_signal = wait is not None and wait.call in _FOR_SIGNALS
+    return dataclasses.replace(thread, wait=wait, waits_for_work=thread.waits_for_work or for_signal)
 
 
 def _with_only_peer(dump: stacks.ProcessDump) -> stacks.ProcessDump:
