@@ -124,8 +124,10 @@ GULPS = [
      (Code.OVERLOAD, Severity.CRITICAL, Confidence.MEDIUM)),
     ("not for less", gulped(0, waited=1.9), (Code.BACKLOG_TOO_SMALL, Severity.CRITICAL, Confidence.HIGH)),
     ("nor in one that does not overflow", gulped(0, waited=2, drops=0), WELL),
-    ("who is behind and lets somebody wait is overloaded before the queue is full", gulped(64, drops=0, waited=2),
-     (Code.OVERLOAD, Severity.WARNING, Confidence.MEDIUM)),
+    ("who is behind and lets somebody wait is overloaded before the queue is full",
+     gulped(64, drops=0, waited=2, age=2, size=59), (Code.OVERLOAD, Severity.WARNING, Confidence.MEDIUM)),
+    ("not where those who left did so just now: they are closes on their way", gulped(64, drops=0, waited=2, age=0.1),
+     WELL),
     ("they may have been read by the last look", [*gulped(10, age=2, size=59), look(6, limit=128, drops=60,
      counters={"ListenDrops": 60, "ListenOverflows": 60})], (Code.OVERLOAD, Severity.CRITICAL, Confidence.MEDIUM)),
 ]  # fmt: skip
@@ -161,7 +163,7 @@ def test_overload_says_how_long_somebody_waited() -> None:
 
 def test_overload_before_the_queue_is_full_says_that_it_fills() -> None:
     """Nothing was dropped yet."""
-    finding = diagnoses.diagnose(window(*gulped(64, drops=0, waited=3)))
+    finding = diagnoses.diagnose(window(*gulped(64, drops=0, waited=3, age=3, size=59)))
     assert "the queue fills between gulps, and 64 that were taken" in finding.summary
 
 

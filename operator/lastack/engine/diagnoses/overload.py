@@ -46,7 +46,7 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
         and smallest >= max(1, window.last.listener.limit * thresholds.DRAINED_SHARE),
         old=age is not None and age >= thresholds.STALL_HEAD_AGE.total_seconds(),
         dropping=dropping,
-        behind=_behind(window) if dropping or waited is not None else 0,
+        behind=_behind(window, dropping=dropping) if dropping or waited is not None else 0,
         waited=waited if dropping else None,
     )
     if not signs.long and not signs.old and not signs.behind and signs.waited is None:
@@ -74,15 +74,16 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
     )
 
 
-def _behind(window: samples.Window) -> int:
+def _behind(window: samples.Window, *, dropping: bool) -> int:
     """Accepted rows whose clients left before anybody read them, where most were seen; 0 when they are but a few."""
-    return max(map(_behind_at, window.looks))
+    return max(_behind_at(look, dropping=dropping) for look in window.looks)
 
 
-def _behind_at(look: samples.Look) -> int:
+def _behind_at(look: samples.Look, *, dropping: bool) -> int:
     rows = look.listener.close_wait
     unread = sum(size > 0 for size in rows.unread)
-    if unread >= max(thresholds.BEHIND_ROWS, look.listener.limit * thresholds.DRAINED_SHARE):
+    # Young ones may be closes on their way: they count only where the queue overflows as well.
+    if dropping and unread >= max(thresholds.BEHIND_ROWS, look.listener.limit * thresholds.DRAINED_SHARE):
         return unread
     # The end of the stream counts as a byte: more is a request, which a stuck handler would have read.
     old = sum(size > 1 and age >= _BEHIND_MS for size, age in zip(rows.unread, rows.ages_ms, strict=True))
