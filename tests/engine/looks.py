@@ -25,9 +25,11 @@ def seen(
     vanished: int | None = None,
     dead: samples.DeadSockets | samples.Missing | None = None,
     listeners: int | None = None,
+    unread: Sequence[float] | None = None,
 ) -> samples.Look:
     """The look with some of it changed: `sent` seconds ago on every row, `files` (open, limit) by process.
 
+    What clients that still wait have sent so many seconds ago is `unread`.
     The namespace has so many `listeners`. `dead` came through this one, and is all that the process has of that kind.
     """
     listener, rows, owner = look.listener, look.listener.close_wait, look.owner
@@ -42,6 +44,9 @@ def seen(
         close_wait=rows,
         syn_received=listener.syn_received if handshakes is None else handshakes,
         dead=listener.dead if dead is None else dead,
+        unread_ages_ms=listener.unread_ages_ms
+        if unread is None
+        else makers.numbers([int(age * 1000) for age in unread]),
     )
     if dead is not None:
         amount = dead if isinstance(dead, samples.Missing) else len(dead.inodes)

@@ -171,7 +171,11 @@ def healthy_windows(draw: st.DrawFn) -> samples.Window:
         )
         seen.append(
             looks.seen(
-                made, handshakes=draw(st.integers(0, 7)), stands=draw(reading()), sysctls=draw(SETTINGS)
+                made,
+                handshakes=draw(st.integers(0, 7)),
+                stands=draw(reading()),
+                sysctls=draw(SETTINGS),
+                unread=draw(st.lists(st.floats(0, 1.9), max_size=20)),
             )
         )
     return window(*seen)

@@ -106,6 +106,13 @@ def gulped(
     ]
 
 
+def patient(ages: list[float], *, lost: int = 0, waited: float = 2) -> list[samples.Look]:
+    """Nothing is dropped; what clients that still wait have sent so long ago is unread, and of others who have left."""
+    first, last = gulped(lost, drops=0, waited=waited, age=3, size=59)
+    return [first, looks.seen(last, unread=ages)]
+
+
+BUSY = (Code.OVERLOAD, Severity.WARNING, Confidence.MEDIUM)
 GULPS = [
     ("half of a queue lost its clients unread: it does not keep up", gulped(64),
      (Code.OVERLOAD, Severity.CRITICAL, Confidence.MEDIUM)),
@@ -126,6 +133,13 @@ GULPS = [
     ("nor in one that does not overflow", gulped(0, waited=2, drops=0), WELL),
     ("who is behind and lets somebody wait is overloaded before the queue is full",
      gulped(64, drops=0, waited=2, age=2, size=59), (Code.OVERLOAD, Severity.WARNING, Confidence.MEDIUM)),
+    ("so is one whose clients have waited for two seconds to be read", patient([2.0] * 10), BUSY),
+    ("whether they have left or not", patient([2.0] * 5, lost=5), BUSY),
+    ("not nine of them", patient([2.0] * 9), WELL),
+    ("nor those who asked just now", patient([1.9] * 500), WELL),
+    ("nor a few where everybody is taken at once: some handlers read nothing while they work",
+     patient([9.0] * 63, waited=1.9), WELL),
+    ("unless they are half as many as the queue holds", patient([2.0] * 64, waited=1.9), BUSY),
     ("not where those who left did so just now: they are closes on their way", gulped(64, drops=0, waited=2, age=0.1),
      WELL),
     ("they may have been read by the last look", [*gulped(10, age=2, size=59), look(6, limit=128, drops=60,
@@ -165,6 +179,18 @@ def test_overload_before_the_queue_is_full_says_that_it_fills() -> None:
     """Nothing was dropped yet."""
     finding = diagnoses.diagnose(window(*gulped(64, drops=0, waited=3, age=3, size=59)))
     assert "the queue fills between gulps, and 64 that were taken" in finding.summary
+
+
+def test_overload_says_who_was_not_read() -> None:
+    """Those who left, and those who still wait."""
+    finding = diagnoses.diagnose(window(*patient([2.0] * 7, lost=5)))
+    assert finding.summary.endswith(
+        "the queue fills between gulps, and 5 that were taken lost their clients unread "
+        "and 7 that were taken have not been read for 2 s or longer"
+    )
+    assert ("established", 7, 10, "what 7 accepted connections have sent was not read for 2 s or longer") in [
+        (piece.signal, piece.value, piece.limit, piece.text) for piece in finding.evidence
+    ]
 
 
 def test_overload_in_batches_says_so() -> None:

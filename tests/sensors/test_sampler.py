@@ -232,6 +232,30 @@ def test_a_deep_look_counts_what_a_quick_one_does_not_ask_for() -> None:
     assert 1 == quick.listener.depth == len(given.queued(quick).cookies)
 
 
+def test_a_look_at_a_busy_listener_tells_how_long_what_clients_have_sent_is_unread() -> None:
+    """Of accepted ones that are open on both sides: not of one that was read, was left, or is still in the queue."""
+
+    def ages_of(look: samples.Look) -> list[int]:
+        ages = look.listener.unread_ages_ms
+        assert not isinstance(ages, samples.Missing)
+        return list(ages)
+
+    def work() -> samples.Look:
+        with given.service() as service:
+            clients = [service.connect() for _ in range(4)]
+            read = [service.accept() for _ in range(3)][1]
+            for client in clients:
+                client.sendall(b"ask")
+            assert read.recv(3) == b"ask"
+            clients[2].shutdown(socket.SHUT_WR)
+            return given.await_look(
+                given.eye(), service, lambda look: ages_of(look)[0] >= 100, what="a tenth of a second"
+            )
+
+    (age,) = ages_of(given.alone(work))
+    assert 100 <= age < given.SOON.total_seconds() * 1000
+
+
 def test_a_namespace_has_counters_and_settings_of_its_own() -> None:
     """An overflow is counted where it happened, and sysctls are those of the listener's namespace."""
 

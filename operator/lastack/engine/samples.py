@@ -107,6 +107,12 @@ NOT_WALKED = Missing("not looked at: it costs a walk over the open files of the 
 """Why a look has no dead sockets: too few sockets are in no table, or a look before has asked."""
 
 
+NOT_BUSY = Missing(
+    "not looked at: it costs a walk over established connections, and nobody waits", quiet=True
+)
+"""Why a look has no ages of unread connections: the queue is empty, or a recording is older than they are."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class PeerCount:
     """How many CLOSE_WAIT sockets one peer address has; v4-mapped addresses are IPv4."""
@@ -144,6 +150,9 @@ class ListenerSample:
     """The smallest depth since the look before, likewise: a queue that is full at every look may be empty between."""
     dead: DeadSockets | Missing = NOT_WALKED
     """What came through this listener, is over, and is still open in a process of its owner."""
+    unread_ages_ms: array[int] | Missing = NOT_BUSY
+    """Of accepted connections that are open on both sides and hold data which the process has not read: the time since
+    data last came, one element each."""
 
 
 STOPPED = frozenset({"T", "t"})

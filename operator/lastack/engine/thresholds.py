@@ -34,7 +34,8 @@ there were none to three."""
 BEHIND_AGE = dt.timedelta(seconds=2)
 """Or so many whose request has stood unread since their client left that long ago, or somebody waits that long in a
 queue that overflows: who keeps up takes and reads everybody within a fraction of that. Of an overloaded axum 34 were
-unread for up to 18 s, or the first of its queue of 128 waited for seconds until all were taken in one gulp."""
+unread for up to 18 s, or the first of its queue of 128 waited for seconds until all were taken in one gulp; or 240 of
+266 whose clients still waited had been taken in a gulp and not been read for 2 to 8 s, and nothing was dropped yet."""
 
 STEADY_LOOKS = 5
 """So many looks are not in step with bursts that come once a second; fewer may be, on a busy machine."""

@@ -171,12 +171,12 @@ def any_byte(block: netlink.Block, offset: int) -> bytes:
     return joined.to_bytes(block.count, "little")
 
 
-def without_owner(block: netlink.Block) -> netlink.Block | None:
-    """Only the rows that no process has accepted (inode 0), copied; None when there are none."""
-    owned, stride = any_byte(block, INODE), block.stride
-    kept = [index for index, some in enumerate(owned) if not some] if 0 in owned else []
-    if not kept:
+def waiting(block: netlink.Block) -> netlink.Block | None:
+    """Only the rows that no process has accepted (inode 0) or whose data it has not read, copied; None: no such row."""
+    owned, unread, stride = any_byte(block, INODE), any_byte(block, RQUEUE), block.stride
+    if 0 not in owned and not any(unread):
         return None
+    kept = [index for index, some in enumerate(owned) if not some or unread[index]]
     records = bytearray().join(block.records[index * stride : (index + 1) * stride] for index in kept)
     return netlink.Block(records, stride, len(kept))
 

@@ -129,17 +129,17 @@ class SockDiag:
                 table.append(found)
         return table
 
-    def unaccepted(self, ports: Collection[int]) -> socket_tables.SocketTable:
-        """ESTABLISHED connections to these local ports that no process has accepted, with TCP_INFO.
+    def waiting(self, ports: Collection[int]) -> socket_tables.SocketTable:
+        """ESTABLISHED connections to these ports that nobody has accepted or whose data nobody has read, with TCP_INFO.
 
-        Accepted ones are dropped block by block, so that memory does not grow with them.
+        All others are dropped block by block, so that memory does not grow with them.
         """
         table = socket_tables.SocketTable()
         states = frozenset({inet_diag.State.ESTABLISHED})
         asked = frozenset({inet_diag.Extension.TCP_INFO}) & self._offered
         for block in self._blocks(states, extensions=asked, program=_program(ports)):
             found = inet_diag.rows_in(block, states)
-            waiting = inet_diag.without_owner(found) if found is not None else None
+            waiting = inet_diag.waiting(found) if found is not None else None
             if waiting is not None:
                 table.append(waiting)
         return table

@@ -49,6 +49,8 @@ def queued(
     found: dict[int, int] = {}
     table = waiting.table
     for index in waiting.of(listener):
+        if table.inodes[index]:
+            continue
         age = table.last_data_sent_ms[index]
         if age is None:
             raise _NO_AGES
@@ -83,6 +85,18 @@ def accepted_count(table: socket_tables.SocketTable, rows: Sequence[int]) -> int
     """How many of the rows a process has accepted."""
     inodes = table.inodes
     return sum(1 for index in rows if inodes[index])
+
+
+def unread_ages(table: socket_tables.SocketTable, rows: Sequence[int]) -> "array[int]":
+    """Of those rows that a process has accepted, whose data it has not read: ms since data last came.
+
+    Raises Unsupported where the kernel does not tell ages.
+    """
+    received = table.last_data_recv_ms
+    own = [index for index in rows if table.inodes[index]]
+    if any(received[index] is None for index in own):
+        raise _NO_AGES
+    return array("I", map(received.values.__getitem__, own))
 
 
 def peers(table: socket_tables.SocketTable, rows: Sequence[int]) -> tuple[tuple[samples.PeerCount, ...], int]:

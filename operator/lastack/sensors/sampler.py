@@ -226,6 +226,9 @@ class SocketSampler:
             peak=self._memories.peak(key, listener.depth),
             trough=self._memories.trough(key, listener.depth),
             dead=gone.of_listener(listener.cookie, [process.pid for process in owner.processes]),
+            unread_ages_ms=connections.unread_ages(found.waiting.table, found.waiting.of(listener))
+            if listener.depth and not shared
+            else samples.NOT_BUSY,
         )
         self._memories.keep(key, rows)
         return sample

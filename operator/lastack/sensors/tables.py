@@ -12,7 +12,7 @@ _STATES = inet_diag.State
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tables:
-    """Rows by listener: ESTABLISHED without owner, CLOSE_WAIT, SYN_RECV; ESTABLISHED ones, if deep."""
+    """Rows by listener: ESTABLISHED without owner or unread, CLOSE_WAIT, SYN_RECV; ESTABLISHED ones, if deep."""
 
     waiting: listeners.Sorted
     half_closed: listeners.Sorted
@@ -38,7 +38,7 @@ def dump(
     ports = {each.port for each in chosen}
     # A quiet listener has no un-accepted rows, and those of siblings cannot be told apart.
     busy = {each.port for each in chosen if each.depth and not directory.shared(each)}
-    waiting = reader.unaccepted(busy) if busy else socket_tables.SocketTable()
+    waiting = reader.waiting(busy) if busy else socket_tables.SocketTable()
     established = None
     if deep:
         established = (

@@ -15,13 +15,26 @@ _BEHIND_MS = int(thresholds.BEHIND_AGE.total_seconds() * 1000)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class _Behind:
+    """How many were accepted and not read: `lost` have lost their clients meanwhile, of `unread` they still wait."""
+
+    lost: int = 0
+    unread: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.lost + self.unread
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Signs:
-    """What speaks for it; `behind` is how many were accepted and lost their clients unread."""
+    """What speaks for it."""
 
     long: bool
     old: bool
     dropping: bool
-    behind: int
+    behind: _Behind
     waited: float | None
     """Seconds that somebody waited in a queue that overflows, when they are too many for one that is but short."""
 
@@ -32,7 +45,8 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
     It works when somebody is taken, or somebody who had been taken is finished: event loops accept in batches. One
     in a window is no recovery: gunicorn kills a stuck worker every 30 s, and the next takes one more. A queue that
     overflows and drains in gulps is overload, too, while those who were taken lose their clients unread, or somebody
-    waited for it longer than in a queue that is but short; and before it is full, where both are seen.
+    waited for it longer than in a queue that is but short; and before it is full, where both are seen, or half as many
+    as it holds were taken and not read.
     """
     taken = queues.progresses(window, measured)
     if not taken and not close_waits.finished(window):
@@ -46,10 +60,10 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
         and smallest >= max(1, window.last.listener.limit * thresholds.DRAINED_SHARE),
         old=age is not None and age >= thresholds.STALL_HEAD_AGE.total_seconds(),
         dropping=dropping,
-        behind=_behind(window, dropping=dropping) if dropping or waited is not None else 0,
+        behind=_behind(window, dropping=dropping, waited=waited is not None),
         waited=waited if dropping else None,
     )
-    if not signs.long and not signs.old and not signs.behind and signs.waited is None:
+    if not signs.long and not signs.old and not signs.behind.total and signs.waited is None:
         return None
     works = (
         "it goes on accepting"
@@ -66,6 +80,7 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
                 evidence.depth_range(window, _why(signs)),
                 evidence.head(measured),
                 evidence.progress(window, measured),
+                _lost(signs),
                 _unread(signs),
                 evidence.drops(measured),
             )
@@ -74,20 +89,24 @@ def match(window: samples.Window, measured: findings.Signals) -> findings.Findin
     )
 
 
-def _behind(window: samples.Window, *, dropping: bool) -> int:
-    """Accepted rows whose clients left before anybody read them, where most were seen; 0 when they are but a few."""
-    return max(_behind_at(look, dropping=dropping) for look in window.looks)
+def _behind(window: samples.Window, *, dropping: bool, waited: bool) -> _Behind:
+    """Those who were accepted and not read, where most were seen; nobody when they are but a few."""
+    seen = (_behind_at(look, dropping=dropping, strained=dropping or waited) for look in window.looks)
+    return max(seen, key=lambda behind: behind.total)
 
 
-def _behind_at(look: samples.Look, *, dropping: bool) -> int:
-    rows = look.listener.close_wait
-    unread = sum(size > 0 for size in rows.unread)
+def _behind_at(look: samples.Look, *, dropping: bool, strained: bool) -> _Behind:
+    rows, ages = look.listener.close_wait, look.listener.unread_ages_ms
+    half = max(thresholds.BEHIND_ROWS, look.listener.limit * thresholds.DRAINED_SHARE)
+    lost = sum(size > 0 for size in rows.unread)
     # Young ones may be closes on their way: they count only where the queue overflows as well.
-    if dropping and unread >= max(thresholds.BEHIND_ROWS, look.listener.limit * thresholds.DRAINED_SHARE):
-        return unread
+    if dropping and lost >= half:
+        return _Behind(lost=lost)
     # The end of the stream counts as a byte: more is a request, which a stuck handler would have read.
     old = sum(size > 1 and age >= _BEHIND_MS for size, age in zip(rows.unread, rows.ages_ms, strict=True))
-    return old if old >= thresholds.BEHIND_ROWS else 0
+    unread = 0 if isinstance(ages, samples.Missing) else sum(age >= _BEHIND_MS for age in ages)
+    many = unread >= half or (strained and old + unread >= thresholds.BEHIND_ROWS)
+    return _Behind(old, unread) if many else _Behind()
 
 
 def _waited(window: samples.Window) -> float | None:
@@ -98,9 +117,9 @@ def _waited(window: samples.Window) -> float | None:
 def _waiting(window: samples.Window, signs: _Signs, age: float | None) -> str:
     """Who waits, in words."""
     if not signs.long and not signs.old:
-        if signs.behind:
+        if signs.behind.total:
             does = "overflows" if signs.dropping else "fills"
-            return f"the queue {does} between gulps, and {signs.behind} that were taken lost their clients unread"
+            return f"the queue {does} between gulps, and {_not_read(signs.behind)}"
         return f"the queue overflows between gulps, for which the first waited for up to {signs.waited:.0f} s"
     smallest, limit = queues.shallowest(window), window.last.listener.limit
     waited = f", the first always for {age:.0f} s or longer" if signs.old else ""
@@ -113,11 +132,24 @@ def _why(signs: _Signs) -> str:
     return ": it is never empty" if signs.old else ": it is emptied in gulps"
 
 
+def _not_read(behind: _Behind) -> str:
+    lost = f"{behind.lost} that were taken lost their clients unread"
+    unread = (
+        f"{behind.unread} that were taken have not been read for {thresholds.BEHIND_AGE.seconds} s or longer"
+    )
+    return " and ".join(text for text, count in ((lost, behind.lost), (unread, behind.unread)) if count)
+
+
+def _lost(signs: _Signs) -> findings.Evidence | None:
+    lost = signs.behind.lost
+    text = f"{lost} connections were accepted and lost their clients before anybody read them"
+    return findings.Evidence(_Name.CLOSE_WAIT_UNREAD, lost, thresholds.BEHIND_ROWS, text) if lost else None
+
+
 def _unread(signs: _Signs) -> findings.Evidence | None:
-    if not signs.behind:
-        return None
-    text = f"{signs.behind} connections were accepted and lost their clients before anybody read them"
-    return findings.Evidence(_Name.CLOSE_WAIT_UNREAD, signs.behind, thresholds.BEHIND_ROWS, text)
+    unread = signs.behind.unread
+    text = f"what {unread} accepted connections have sent was not read for {thresholds.BEHIND_AGE.seconds} s or longer"
+    return findings.Evidence(_Name.ESTABLISHED, unread, thresholds.BEHIND_ROWS, text) if unread else None
 
 
 def _lasts(window: samples.Window, *, dropping: bool) -> bool:
