@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 from array import array
 
 import pytest
 
-from lastack.engine import diagnoses, findings, queues, samples, trends
+from lastack.engine import diagnoses, findings, samples, trends
 from lastack.policy import sysctls, vocabulary
 from tests.engine import looks, makers
 from tests.engine.makers import Code, look, queued, window
@@ -382,21 +381,3 @@ def test_the_worst_listener_comes_first() -> None:
 def test_one_look_is_not_said_to_have_lasted() -> None:
     """What was seen once was seen at one instant."""
     assert "accept queue 1 of 128" == diagnose(waits(12, 0)).evidence[0].text
-
-
-@pytest.mark.parametrize(
-    ("claim", "seen", "seconds"),
-    [
-        ("from the first look that saw one of those who wait now", [look(0), waits(1, 2), waits(3, 4)], 2),
-        ("whoever came since is not known to wait", [look(0), waits(9, 4)], 0),
-        ("nobody waits", [waits(1, 0), look(4)], 0),
-        (
-            "behind SO_REUSEPORT it is not known who does",
-            [look(at, depth=5, waiting=BLIND) for at in (0, 4)],
-            0,
-        ),
-    ],
-)
-def test_a_wait_is_as_long_as_it_was_seen(claim: str, seen: list[samples.Look], seconds: float) -> None:
-    """Not as old as the connection, whose handshake may have ended late."""
-    assert dt.timedelta(seconds=seconds) == queues.stood(window(*seen)), claim
