@@ -175,7 +175,7 @@ def healthy_windows(draw: st.DrawFn) -> samples.Window:
                 handshakes=draw(st.integers(0, 7)),
                 stands=draw(reading()),
                 sysctls=draw(SETTINGS),
-                unread=draw(st.lists(st.floats(0, 1.9), max_size=20)),
+                unread=[draw(st.floats(0, 1.9))] * draw(st.integers(0, 20)),
             )
         )
     return window(*seen)
